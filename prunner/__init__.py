@@ -1,0 +1,54 @@
+"""A multiprocessing-safe parallel runner for Kedro pipelines.
+
+``kedro run --runner=prunner.ParallelRunner`` or
+``session.run(runner=prunner.ParallelRunner())`` runs a project's pipeline on several
+processes, each of which has rerun ``configure_project`` before it sees a node.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from prunner.errors import (
+        DataTransferError,
+        OptionError,
+        PrunnerError,
+        WorkerDied,
+        WorkerStartError,
+    )
+    from prunner.processes.project import project_initializer
+    from prunner.runner import ParallelRunner
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DataTransferError",
+    "OptionError",
+    "ParallelRunner",
+    "PrunnerError",
+    "WorkerDied",
+    "WorkerStartError",
+    "__version__",
+    "project_initializer",
+]
+
+_HOMES = {
+    "DataTransferError": "prunner.errors",
+    "OptionError": "prunner.errors",
+    "ParallelRunner": "prunner.runner",
+    "PrunnerError": "prunner.errors",
+    "WorkerDied": "prunner.errors",
+    "WorkerStartError": "prunner.errors",
+    "project_initializer": "prunner.processes.project",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Lazy, because every worker imports this package before Kedro may be imported there:
+    # importing Kedro configures logging, which the worker has to prepare first.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,1 @@
+"""The bridge carries across: messages, data, exceptions, log records and hook calls."""

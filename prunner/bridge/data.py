@@ -1,0 +1,295 @@
+"""In-memory data on its way from one process to another.
+
+An object is pickled with protocol 5; its large buffers (arrays, columns) are written behind
+the pickle into a file of its own, in memory where the system has such a folder. A reader maps
+the file privately, copy on write: nothing is copied until somebody writes, everybody may
+write, nobody sees what another one wrote. Small objects need no file and ride in the message.
+
+    bytes   0 ..            number of segments, length of each (unsigned 64 bit, little endian)
+            then, aligned   segment 0: the pickle; segments 1 ..: its out-of-band buffers
+
+Covers: files, maps, sizes, removal. The only room that opens data files.
+Does not cover: which dataset is which and when it is released (``dispatcher``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import mmap
+import os
+import pickle
+import secrets
+import shutil
+import struct
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import cloudpickle
+from kedro.io import DatasetError, MemoryDataset
+
+from prunner.errors import DataTransferError
+
+INLINE_LIMIT = 16 * 1024  # bytes; a message of this size still fits into any pipe's buffer
+_ALIGNMENT = 64  # bytes; a cache line, and more than any array element needs
+_MEMORY_FOLDER = "/dev/shm"
+
+
+@dataclass(frozen=True, slots=True)
+class DataRef:
+    """Where the bytes of one object are.
+
+    Attributes:
+        path: The file, or ``None`` where the bytes are in ``inline``.
+        inline: The bytes of a small object.
+        size: Number of bytes.
+    """
+
+    path: str | None
+    inline: bytes | None
+    size: int
+
+
+class Exchange:
+    """The data files of one run.
+
+    Made by ``create`` in the parent, which removes them all with ``close``, and by
+    ``Exchange(folders)`` in a worker.
+
+    Args:
+        folders: Where files are written; the second and later ones when a former one is full.
+    """
+
+    def __init__(self, folders: Sequence[str]) -> None:
+        self.folders = tuple(folders)
+        self._names = (f"{os.getpid()}-{number}" for number in itertools.count())
+        self._undeleted: list[str] = []
+
+    @classmethod
+    def create(cls) -> Exchange:
+        """Begin a run: folders with a fresh name, readable for this user only."""
+        name = f"prunner-{os.getpid()}-{secrets.token_hex(4)}"
+        exchange = cls([str(Path(base) / name) for base in _base_folders()])
+        os.mkdir(exchange.folders[0], mode=0o700)
+        return exchange
+
+    def __enter__(self) -> Exchange:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def put(self, value: Any) -> DataRef:
+        """Make an object available to the other processes of the run.
+
+        Args:
+            value: Any object that cloudpickle can pickle.
+
+        Returns:
+            The reference that ``get`` takes.
+
+        Raises:
+            DataTransferError: If the object cannot be pickled or there is no room for it.
+        """
+        segments = _dump(value)
+        lengths = [len(segment) for segment in segments]
+        offsets, size = _layout(lengths)
+        parts = list(_parts(segments, lengths, offsets))
+        if size <= INLINE_LIMIT:
+            return DataRef(None, b"".join(parts), size)
+        return DataRef(self._write(parts, size), None, size)
+
+    def get(self, ref: DataRef, *, detach: bool = False) -> Any:
+        """Load an object that some process of the run has put.
+
+        Args:
+            ref: What ``put`` returned.
+            detach: Whether the object must stay usable and the file removable after this run.
+                Windows does not remove a file that is mapped, so there it is read instead.
+
+        Returns:
+            A private copy; its arrays are writable.
+
+        Raises:
+            DataTransferError: If the bytes cannot be turned into the object again here.
+        """
+        view = self._view(ref, copied=detach and sys.platform == "win32")
+        segments = list(_split(view))
+        try:
+            return pickle.loads(segments[0], buffers=segments[1:])
+        except Exception as error:
+            raise DataTransferError(
+                f"in-memory data of {ref.size} bytes could not be unpickled in process "
+                f"{os.getpid()}: {type(error).__name__}: {error}"
+            ) from error
+
+    def release(self, ref: DataRef) -> None:
+        """Remove the file of an object, now or, where it is still mapped on Windows, later."""
+        if ref.path is None:
+            return
+        self._undeleted.append(ref.path)
+        self._undeleted = [path for path in self._undeleted if not _removed(path)]
+
+    def close(self) -> None:
+        """End the run: remove all files and folders."""
+        for folder in self.folders:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _view(self, ref: DataRef, copied: bool) -> memoryview:
+        if ref.inline is not None:
+            return memoryview(bytearray(ref.inline))
+        assert ref.path is not None
+        with open(ref.path, "rb") as file:
+            if copied:
+                return memoryview(bytearray(file.read()))
+            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+
+    def _write(self, parts: Sequence[bytes | memoryview], size: int) -> str:
+        name = next(self._names)
+        problems = []
+        for folder in self.folders:
+            path = os.path.join(folder, name)
+            try:
+                os.makedirs(folder, mode=0o700, exist_ok=True)
+                # write() and not a map: a full folder is an error here, not a SIGBUS later.
+                with open(path, "xb", buffering=0) as file:
+                    for part in parts:
+                        _write_all(file, part)
+                return path
+            except OSError as error:
+                _removed(path)
+                problems.append(f"{folder}: {error.strerror or error}")
+        raise DataTransferError(
+            f"no room for in-memory data of {size:,} bytes ({'; '.join(problems)}). Free some "
+            "space there, or give the dataset an entry in the catalog that saves it elsewhere."
+        )
+
+
+class ExchangeDataset(MemoryDataset):
+    """What stands for a ``MemoryDataset`` in a worker: loads from and saves to the exchange.
+
+    Args:
+        exchange: The data files of the run.
+        ref: Where the data is, ``None`` while there is none.
+    """
+
+    def __init__(self, exchange: Exchange, ref: DataRef | None = None) -> None:
+        super().__init__()
+        self.ref = ref
+        self._exchange = exchange
+
+    def load(self) -> Any:
+        """A private copy of the data."""
+        if self.ref is None:
+            raise DatasetError("Data for MemoryDataset has not been saved yet.")
+        return self._exchange.get(self.ref)
+
+    def save(self, data: Any) -> None:
+        """Replace the data; a generator node saves its chunks one after the other."""
+        former, self.ref = self.ref, self._exchange.put(data)
+        if former is not None:
+            self._exchange.release(former)
+
+    def _exists(self) -> bool:
+        return self.ref is not None
+
+    def _release(self) -> None:
+        self.ref = None
+
+    def _describe(self) -> dict[str, Any]:
+        return {"data": None}
+
+
+# Kedro writes the class of a dataset into its log lines and errors: they stay as they are.
+ExchangeDataset.__module__ = MemoryDataset.__module__
+ExchangeDataset.__name__ = ExchangeDataset.__qualname__ = MemoryDataset.__name__
+
+
+def _base_folders() -> list[str]:
+    on_disk = tempfile.gettempdir()
+    if os.path.isdir(_MEMORY_FOLDER) and os.access(_MEMORY_FOLDER, os.W_OK | os.X_OK):
+        return [_MEMORY_FOLDER, on_disk]
+    return [on_disk]
+
+
+def _dump(value: Any) -> list[memoryview]:
+    buffers: list[memoryview] = []
+
+    def keep_in_band(buffer: pickle.PickleBuffer) -> bool:
+        try:
+            buffers.append(buffer.raw())
+        except BufferError:  # not contiguous
+            return True
+        return False
+
+    stream = io.BytesIO()
+    pickler = cloudpickle.Pickler(stream, protocol=5, buffer_callback=keep_in_band)
+    try:
+        pickler.dump(value)
+    except Exception as error:
+        kind = type(value)
+        raise DataTransferError(
+            f"an object of type {kind.__module__}.{kind.__qualname__} cannot be pickled "
+            f"({type(error).__name__}: {error}), so it cannot be handed to another process. "
+            "Tag the node that makes it and those that load it with 'prunner.main': they then "
+            "run in the main process."
+        ) from error
+    return [stream.getbuffer(), *buffers]
+
+
+def _layout(lengths: Sequence[int]) -> tuple[list[int], int]:
+    """Offsets of the segments behind the table of their lengths, and the total size."""
+    position = 8 * (1 + len(lengths))
+    offsets = []
+    for length in lengths:
+        position = -(-position // _ALIGNMENT) * _ALIGNMENT
+        offsets.append(position)
+        position += length
+    return offsets, position
+
+
+def _parts(
+    segments: Sequence[memoryview], lengths: Sequence[int], offsets: Sequence[int]
+) -> Iterator[bytes | memoryview]:
+    table = struct.pack(f"<{1 + len(lengths)}Q", len(lengths), *lengths)
+    yield table
+    position = len(table)
+    for segment, offset in zip(segments, offsets, strict=True):
+        yield bytes(offset - position)
+        yield segment
+        position = offset + len(segment)
+
+
+def _split(view: memoryview) -> Iterator[memoryview]:
+    (count,) = struct.unpack_from("<Q", view)
+    lengths = struct.unpack_from(f"<{count}Q", view, 8)
+    offsets, _ = _layout(lengths)
+    for offset, length in zip(offsets, lengths, strict=True):
+        yield view[offset : offset + length]
+
+
+def _write_all(file: io.FileIO, part: bytes | memoryview) -> None:
+    # One write() moves at most 2 GiB on Linux and less elsewhere.
+    view = memoryview(part)
+    while view.nbytes:
+        view = view[file.write(view) :]
+
+
+def _removed(path: str) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        try:
+            os.unlink(path)
+        except PermissionError:
+            return False
+    return True

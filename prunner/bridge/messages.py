@@ -1,0 +1,133 @@
+"""What a worker and the parent say to each other, one small class for each meaning.
+
+Messages hold plain data only: an object of the user's travels as bytes, made and tested
+where it is known (``data``, ``failure``), so that no message can fail to be unpickled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from prunner.bridge.data import DataRef
+from prunner.bridge.failure import Failure
+
+# --- from the parent to a worker ------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class BeginRun:
+    """A run begins; sent once, before its first step.
+
+    Attributes:
+        folders: Where the run's data files are, the preferred folder first.
+        book: The nodes, datasets and catalog of the run (``processes.book``).
+        hooks: Implemented hooks, each with the argument names that some implementation takes.
+        is_async: Whether nodes load and save in threads.
+        run_id: Kedro's id of the run.
+    """
+
+    folders: tuple[str, ...]
+    book: DataRef
+    hooks: Mapping[str, frozenset[str]]
+    is_async: bool
+    run_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunStep:
+    """Run one step; ``inputs`` are the in-memory datasets that it loads."""
+
+    step: int
+    inputs: Mapping[str, DataRef]
+
+
+@dataclass(frozen=True, slots=True)
+class HookReply:
+    """The answer to a ``HookCall``: a result or the exception that a hook raised."""
+
+    result: DataRef | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """No more steps: the worker process may end."""
+
+
+# --- from a worker to the parent ------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The project is set up in the worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartFailed:
+    """The project could not be set up in the worker."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A step ran to its end; ``outputs`` are the in-memory datasets that it saved."""
+
+    step: int
+    outputs: Mapping[str, DataRef]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A step raised."""
+
+    step: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class HookCall:
+    """A hook is due; the worker waits for the ``HookReply``.
+
+    Attributes:
+        step: The step that the hook is about.
+        hook: Name of the hook.
+        plain: Arguments that are strings.
+        data: The other arguments, as one mapping from their names to the objects.
+        error: The exception, for ``on_node_error``.
+    """
+
+    step: int
+    hook: str
+    plain: Mapping[str, str]
+    data: DataRef | None = None
+    error: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogMessage:
+    """A log record, as the attributes from which ``logging.makeLogRecord`` makes it again."""
+
+    attributes: Mapping[str, Any]
+
+
+# --- from the pool to the dispatcher --------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FromWorker:
+    """A message together with the number of the worker that sent it."""
+
+    worker: int
+    message: Any
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerGone:
+    """A worker process ended without having been asked to."""
+
+    worker: int
+    pid: int | None
+    exitcode: int | None

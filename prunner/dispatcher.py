@@ -1,0 +1,260 @@
+"""The loop of a run, on a thread of its own: events in, steps and errands out.
+
+      workers --(inbox)--> Dispatcher --(link)--> workers            next step
+                              |   ^
+                    (errands) v   | (inbox)
+                       the thread that called run                    hooks, logs, pinned steps
+
+The loop asks the scheduler what follows from an event, and does it. It never runs the
+user's code, so that a slow hook, a slow log handler or a pinned step holds up nobody else.
+What does run the user's code in the parent are errands, done in order on the thread that
+called ``run`` (``errands``).
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from prunner.bridge.data import DataRef, Exchange
+from prunner.bridge.messages import (
+    BeginRun,
+    Failed,
+    Finished,
+    FromWorker,
+    HookCall,
+    LogMessage,
+    Ready,
+    RunStep,
+    StartFailed,
+    WorkerGone,
+)
+from prunner.errors import WorkerDied, WorkerStartError
+from prunner.planning.scheduler import PARENT, Decision, Release, Scheduler, Start
+
+
+class Pool(Protocol):
+    """What the dispatcher needs of a pool of workers."""
+
+    def send(self, number: int, message: Any) -> None:
+        """Send a message to a worker."""
+
+
+# --- errands: what the thread that called run is asked to do ----------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerHook:
+    """Call a hook for a worker and send it the answer."""
+
+    worker: int
+    call: HookCall
+
+
+@dataclass(frozen=True, slots=True)
+class HandleLog:
+    """Give a worker's log record to the handlers of the parent."""
+
+    message: LogMessage
+
+
+@dataclass(frozen=True, slots=True)
+class RunHere:
+    """Run a pinned step; ``inputs`` are in-memory data that workers made."""
+
+    step: int
+    inputs: dict[str, DataRef]
+
+
+@dataclass(frozen=True, slots=True)
+class NoteDone:
+    """A step is done: log it and count it."""
+
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseDataset:
+    """Nobody loads this dataset again."""
+
+    dataset: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The run is over.
+
+    Attributes:
+        errors: What went wrong, in the order in which it was noticed.
+    """
+
+    errors: tuple[BaseException, ...]
+
+
+Errand = AnswerHook | HandleLog | RunHere | NoteDone | ReleaseDataset | End
+
+
+# --- events from the thread that called run ---------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RanHere:
+    """A pinned step ended.
+
+    Attributes:
+        step: Which one.
+        outputs: Its in-memory outputs that workers will load.
+        unshareable: Its in-memory outputs that cannot leave the parent.
+        error: What it raised.
+    """
+
+    step: int
+    outputs: dict[str, DataRef]
+    unshareable: frozenset[str]
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """Leave the loop at once."""
+
+
+class Dispatcher:
+    """One run.
+
+    Args:
+        scheduler: Decides what comes next.
+        pool: Runs it.
+        exchange: The data files of the run.
+        begin: What each worker is told first.
+        refs: In-memory data that there is already: inputs of the pipeline.
+        inbox: Where events arrive.
+        package: The project's package, for errors.
+
+    Attributes:
+        errands: What the calling thread has to do, in order; the last one is an ``End``.
+        refs: Where the in-memory datasets are that have been saved and not released.
+    """
+
+    def __init__(  # noqa: PLR0913 - the parts of a run, made apart from it
+        self,
+        scheduler: Scheduler,
+        pool: Pool,
+        exchange: Exchange,
+        begin: BeginRun,
+        *,
+        refs: dict[str, DataRef],
+        inbox: queue.SimpleQueue[Any],
+        package: str | None = None,
+    ) -> None:
+        self.errands: queue.SimpleQueue[Errand] = queue.SimpleQueue()
+        self.refs = dict(refs)
+        self._inbox = inbox
+        self._scheduler = scheduler
+        self._plan = scheduler.plan
+        self._pool = pool
+        self._exchange = exchange
+        self._begin = begin
+        self._package = package
+        self._ready: set[int] = set()
+        self._errors: list[BaseException] = []
+
+    def run(self, has_workers: bool) -> None:
+        """Go on until nothing runs and nothing more will start.
+
+        Args:
+            has_workers: Whether workers have been started, one of which will report first.
+        """
+        try:
+            if not has_workers:
+                self._follow(self._scheduler.begin())
+            while not self._scheduler.finished:
+                event = self._inbox.get()
+                if isinstance(event, Abort):
+                    break
+                self._handle(event)
+        except BaseException as error:
+            self._errors.append(error)
+        finally:
+            self.errands.put(End(tuple(self._errors)))
+
+    def _handle(self, event: FromWorker | WorkerGone | RanHere) -> None:
+        match event:
+            case FromWorker(worker, message):
+                self._hear(worker, message)
+            case RanHere(step, outputs, unshareable, None):
+                self._pin_consumers(unshareable)
+                self._finish(step, outputs)
+            case RanHere(step, _, _, error):
+                self._fail(step, error)
+            case WorkerGone():
+                self._bury(event)
+
+    def _hear(self, worker: int, message: Any) -> None:
+        match message:
+            case Finished(step, outputs):
+                self._finish(step, outputs)
+            case LogMessage():
+                self.errands.put(HandleLog(message))
+            case HookCall():
+                self.errands.put(AnswerHook(worker, message))
+            case Failed(step, failure):
+                self._fail(step, failure.restore())
+            case Ready():
+                self._ready.add(worker)
+                self._pool.send(worker, self._begin)
+                self._follow(self._scheduler.worker_ready(worker))
+            case StartFailed(failure):
+                cause = f"{failure.type_name.removeprefix('builtins.')}: {failure.message}"
+                self._refuse(worker, cause, failure.traceback)
+
+    def _finish(self, step: int, outputs: Mapping[str, DataRef]) -> None:
+        self.refs.update(outputs)
+        self.errands.put(NoteDone(step))
+        self._follow(self._scheduler.step_finished(step))
+
+    def _fail(self, step: int, error: BaseException | None) -> None:
+        if error is not None:
+            self._errors.append(error)
+        self._follow(self._scheduler.step_failed(step))
+
+    def _bury(self, gone: WorkerGone) -> None:
+        if gone.worker not in self._ready:
+            self._refuse(gone.worker, f"the process ended (exit code {gone.exitcode})", "")
+            return
+        step = self._scheduler.worker_gone(gone.worker)
+        name = None if step is None else self._plan.steps[step].name
+        self._errors.append(WorkerDied(name, gone.exitcode, gone.pid))
+
+    def _refuse(self, worker: int, cause: str, details: str) -> None:
+        if not any(isinstance(error, WorkerStartError) for error in self._errors):
+            self._errors.append(WorkerStartError(self._package, cause, details))
+        self._ready.add(worker)  # its end has been reported
+        self._scheduler.stop()
+
+    def _follow(self, decisions: Iterable[Decision]) -> None:
+        for decision in decisions:
+            match decision:
+                case Start(step, worker):
+                    self._start(step, worker)
+                case Release(dataset):
+                    ref = self.refs.pop(dataset, None)
+                    if ref is not None:
+                        self._exchange.release(ref)
+                    self.errands.put(ReleaseDataset(dataset))
+
+    def _start(self, step: int, worker: int) -> None:
+        names = self._plan.steps[step].inputs
+        inputs = {name: self.refs[name] for name in names if name in self.refs}
+        if worker == PARENT:
+            self.errands.put(RunHere(step, inputs))
+        else:
+            self._pool.send(worker, RunStep(step, inputs))
+
+    def _pin_consumers(self, unshareable: frozenset[str]) -> None:
+        if unshareable:
+            self._scheduler.pin(
+                step.index for step in self._plan.steps if not unshareable.isdisjoint(step.inputs)
+            )

@@ -1,0 +1,110 @@
+"""The options of the runner, checked once, with one clear error for each bad value."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+
+from loky import cpu_count
+
+from prunner.errors import OptionError
+
+START_METHODS = ("loky", "spawn", "forkserver", "fork")
+DEFAULT_START_METHOD = "loky"
+
+logger = logging.getLogger(__name__)
+
+
+def available_start_methods() -> tuple[str, ...]:
+    """The start methods of this operating system, the default first."""
+    here = {"loky", *multiprocessing.get_all_start_methods()}
+    return tuple(method for method in START_METHODS if method in here)
+
+
+def resolve_start_method(wanted: str | None) -> str:
+    """Say how worker processes are started.
+
+    Args:
+        wanted: The option as given; ``None`` to ask the environment variables
+            ``PRUNNER_START_METHOD`` and then ``KEDRO_MP_CONTEXT``.
+
+    Returns:
+        One of ``loky``, ``spawn``, ``forkserver`` and ``fork``.
+
+    Raises:
+        OptionError: If the option or ``PRUNNER_START_METHOD`` is not a start method that
+            exists on this operating system.
+    """
+    if wanted is not None:
+        return _checked(wanted, "start_method")
+    own = os.environ.get("PRUNNER_START_METHOD")
+    if own:
+        return _checked(own, "The environment variable PRUNNER_START_METHOD")
+    kedros = os.environ.get("KEDRO_MP_CONTEXT")
+    if kedros is None:
+        return DEFAULT_START_METHOD
+    if kedros in available_start_methods():
+        return kedros
+    logger.warning(
+        "KEDRO_MP_CONTEXT=%r is not one of %s and is ignored; workers are started by '%s'.",
+        kedros,
+        ", ".join(available_start_methods()),
+        DEFAULT_START_METHOD,
+    )
+    return DEFAULT_START_METHOD
+
+
+def _checked(method: object, source: str) -> str:
+    known = available_start_methods()
+    if isinstance(method, str) and method in known:
+        return method
+    reason = (
+        f"'{method}' does not exist on this operating system"
+        if method in START_METHODS
+        else f"{method!r} is unknown"
+    )
+    raise OptionError(f"{source} must be one of {', '.join(known)}: {reason}.")
+
+
+def check_max_workers(max_workers: int | None) -> int:
+    """Say how many workers there may be at most.
+
+    Args:
+        max_workers: The option as given; ``None`` for the number of CPUs that this process
+            may use (affinity and cgroups considered).
+
+    Returns:
+        A number of processes, at least 1.
+
+    Raises:
+        OptionError: If the option is not a positive whole number.
+    """
+    if max_workers is None:
+        cpus: int = cpu_count()
+        return cpus
+    if isinstance(max_workers, bool) or not isinstance(max_workers, int):
+        raise OptionError(
+            f"max_workers must be a positive whole number or None, not {max_workers!r} "
+            f"({type(max_workers).__name__})."
+        )
+    if max_workers < 1:
+        raise OptionError(f"max_workers must be at least 1, not {max_workers}.")
+    return max_workers
+
+
+def check_is_async(is_async: bool) -> bool:
+    """Check the flag for loading and saving in threads.
+
+    Args:
+        is_async: The option as given.
+
+    Returns:
+        The same flag.
+
+    Raises:
+        OptionError: If it is not a bool.
+    """
+    if not isinstance(is_async, bool):
+        raise OptionError(f"is_async must be True or False, not {is_async!r}.")
+    return is_async

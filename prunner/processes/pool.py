@@ -1,0 +1,175 @@
+"""The pool: k workers, each a loky executor with a single process.
+
+     parent                                              worker k
+    +------------------------------+                    +---------------------------+
+    | send(k, message) ------------|----- link ---------|-> serve(): one step after |
+    |                              |                    |   the other               |
+    | inbox <- reader thread k <---|----- link ---------|-- answers, hook calls,    |
+    |       <- WorkerGone          |                    |   log records             |
+    | lifeline (nothing is sent) --|--------------------|-> ends with the parent    |
+    +------------------------------+                    +---------------------------+
+
+In a shared executor one killed process fails everything that had been submitted, and nobody
+knows who ran what; with one executor for each process a death concerns its own slot only.
+
+Covers: starting, sending, noticing an end, stopping. The only room that imports loky's executor.
+Does not cover: what the messages mean.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import queue
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from types import TracebackType
+from typing import Any
+
+from loky.backend.utils import kill_process_tree
+from loky.process_executor import ProcessPoolExecutor
+
+from prunner.bridge import link as links
+from prunner.bridge.link import Link
+from prunner.bridge.logs import bare_kedro_logging
+from prunner.bridge.messages import FromWorker, Stop, WorkerGone
+from prunner.processes import worker
+
+GRACE = 5.0  # seconds that a worker has to end by itself after it was told to
+
+
+@dataclass(slots=True)
+class _Worker:
+    number: int
+    executor: ProcessPoolExecutor
+    future: Future[None]
+    process: BaseProcess
+    manager: threading.Thread
+    link: Link
+    lifeline: Connection
+    reader: threading.Thread | None = None
+
+
+class WorkerPool:
+    """Worker processes, numbered from 0.
+
+    Args:
+        start_method: ``loky``, ``spawn``, ``forkserver`` or ``fork``.
+        setup: A pickled ``worker.WorkerSetup``.
+        inbox: Where everything that workers say, or that is known of them, is put.
+    """
+
+    def __init__(self, start_method: str, setup: bytes, inbox: queue.SimpleQueue[Any]) -> None:
+        self._start_method = start_method
+        self._setup = setup
+        self._inbox = inbox
+        self._workers: list[_Worker] = []
+        self._stopping = False
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.stop(kill=error is not None)
+
+    def start(self, count: int) -> None:
+        """Start that many workers; each reports by itself when it is ready."""
+        for _ in range(count):
+            self._start_one()
+
+    def send(self, number: int, message: Any) -> None:
+        """Send a message to a worker; its end, if it is gone, is reported to the inbox."""
+        self._workers[number].link.send(message)
+
+    def stop(self, *, kill: bool = False) -> None:
+        """End all workers, with their own child processes, and wait until they are gone.
+
+        Args:
+            kill: Whether to end them at once, also in the middle of a step.
+        """
+        self._stopping = True
+        if not kill:  # or the link may be full, and nobody reads it in the middle of a step
+            for each in self._workers:
+                each.link.send(Stop())
+        wait_for([each.future for each in self._workers], timeout=0 if kill else GRACE)
+        for each in self._workers:
+            each.executor.shutdown(wait=False, kill_workers=not each.future.done())
+        deadline = time.monotonic() + GRACE
+        for each in self._workers:
+            each.manager.join(max(0.0, deadline - time.monotonic()))
+            if each.manager.is_alive():  # something keeps the process from exiting
+                kill_process_tree(each.process)
+                each.manager.join()
+            if each.reader is not None:
+                each.reader.join(GRACE)
+            each.link.close()
+            each.lifeline.close()
+        self._workers.clear()
+
+    def _start_one(self) -> None:
+        number = len(self._workers)
+        mine, theirs = links.pipe()
+        their_lifeline, my_lifeline = links.pipe(duplex=False)
+        executor = ProcessPoolExecutor(
+            max_workers=1,
+            context=multiprocessing.get_context(self._start_method),
+            initializer=worker.initialize,
+            initargs=(theirs, their_lifeline, self._setup),
+        )
+        with _starting(self._start_method):
+            future = executor.submit(worker.serve)
+        # Held by the worker alone from now on, so that its end is the end of the stream.
+        theirs.close()
+        their_lifeline.close()
+        started = _Worker(
+            number=number,
+            executor=executor,
+            future=future,
+            # loky tells neither the exit code of a worker nor whether it is gone for good.
+            process=next(iter(executor._processes.values())),
+            manager=executor._executor_manager_thread,
+            link=Link(mine),
+            lifeline=my_lifeline,
+        )
+        self._workers.append(started)
+        started.reader = threading.Thread(
+            target=self._read, args=(started,), name=f"prunner-reader-{number}", daemon=True
+        )
+        started.reader.start()
+
+    def _read(self, source: _Worker) -> None:
+        with contextlib.suppress(EOFError):
+            while True:
+                self._inbox.put(FromWorker(source.number, source.link.receive()))
+        if not self._stopping:
+            wait_for([source.future], timeout=GRACE)
+            process = source.process
+            self._inbox.put(WorkerGone(source.number, process.pid, process.exitcode))
+
+
+@contextlib.contextmanager
+def _starting(start_method: str) -> Iterator[None]:
+    """What a start method needs around the moment when a process is started."""
+    with contextlib.ExitStack() as stack:
+        if start_method == "fork":
+            # Python 3.12 and later warn of every fork while there are threads. The threads
+            # here are loky's and wait; whoever chose "fork" knows of his own.
+            stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore", DeprecationWarning)
+        elif start_method == "spawn":
+            # The new process inherits the environment and imports the main module, and with it
+            # maybe Kedro, before any line of ours runs there.
+            stack.enter_context(bare_kedro_logging())
+        yield

@@ -1,0 +1,124 @@
+"""The project's set-up: captured in the parent, restored in every worker.
+
+A new process knows nothing of the project: ``kedro.framework.project.PACKAGE_NAME`` is
+``None`` there, hooks and settings are Kedro's defaults, and code that needs the project ends in
+"ValueError: Package name not found". So the parent sends the name, and the process reruns
+``configure_project`` with it before anything else. The only room that touches
+``kedro.framework.project``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ProjectState:
+    """What a new process needs to stand in for the one that made it.
+
+    Attributes:
+        package_name: The project's package, ``None`` without a project.
+        requested_pipelines: The pipelines that the session asked for, ``None`` for all.
+        sys_path: Where modules are found.
+        environ: The environment variables.
+        folder: The current working directory.
+    """
+
+    package_name: str | None
+    requested_pipelines: tuple[str, ...] | None
+    sys_path: tuple[str, ...]
+    environ: Mapping[str, str]
+    folder: str
+
+    @classmethod
+    def capture(cls) -> ProjectState:
+        """The state of this process."""
+        from kedro.framework import project
+
+        # Kedro 1.0 loads all pipelines always and has no such attribute.
+        requested = getattr(project.pipelines, "_requested_pipelines", None)
+        return cls(
+            package_name=project.PACKAGE_NAME,
+            requested_pipelines=None if requested is None else tuple(requested),
+            sys_path=tuple(path or os.getcwd() for path in sys.path),
+            environ=dict(os.environ),
+            folder=os.getcwd(),
+        )
+
+    def restore(self) -> None:
+        """Make this process like the captured one and configure the project in it.
+
+        Raises:
+            Exception: Whatever the project's ``settings`` module raises when it is imported.
+        """
+        self._restore_process()
+        if self.package_name is None:
+            return
+        from kedro.framework import project
+
+        project.configure_project(self.package_name)
+        # Kedro swallows an import error of settings.py unless it is asked to validate it.
+        project.validate_settings()
+        if self.requested_pipelines is not None:
+            project.pipelines.set_requested(list(self.requested_pipelines))
+
+    def _restore_process(self) -> None:
+        os.chdir(self.folder)
+        sys.path[:] = self.sys_path
+        # A fork server keeps the environment of the moment when it was started.
+        for name in os.environ.keys() - self.environ.keys():
+            del os.environ[name]
+        for name, value in self.environ.items():
+            if os.environ.get(name) != value:
+                os.environ[name] = value
+
+
+@dataclass(frozen=True)
+class ProjectInitializer:
+    """A picklable callable that configures the project in a new process."""
+
+    state: ProjectState
+
+    def __call__(self, *_: Any) -> None:
+        """Configure the project here."""
+        self.state.restore()
+
+
+def project_initializer() -> ProjectInitializer:
+    """Make an ``initializer=`` for a process pool of one's own.
+
+    Under ``spawn`` and ``forkserver`` a pool's processes do not know the Kedro project, so that
+    code which needs it ends in "Package name not found". With this initializer they do::
+
+        with ProcessPoolExecutor(initializer=prunner.project_initializer()) as pool: ...
+        with multiprocessing.Pool(initializer=prunner.project_initializer()) as pool: ...
+        loky.get_reusable_executor(initializer=prunner.project_initializer())
+        joblib.parallel_config("loky", initializer=prunner.project_initializer())
+
+    Call it where the project is configured (in a node, in a hook, after
+    ``bootstrap_project``); it captures the package name, ``sys.path``, the environment and
+    the working directory of that moment.
+
+    Returns:
+        A picklable callable.
+    """
+    return ProjectInitializer(ProjectState.capture())
+
+
+def keep_logging(package_name: str | None) -> None:
+    """Let ``configure_project`` find the package in Kedro's logging configuration.
+
+    It applies the configuration where the package is missing; a worker's log goes to the parent.
+
+    Args:
+        package_name: The project's package.
+    """
+    from kedro.framework import project
+
+    if package_name is not None:
+        loggers = project.LOGGING.data.setdefault("loggers", {})
+        loggers.setdefault(package_name, {"level": "INFO"})

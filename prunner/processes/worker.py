@@ -1,0 +1,115 @@
+"""What runs inside a worker process.
+
+    initialize      runs in the pool's initializer: sets up logging and the project, reports
+    serve           takes one step after the other from the link until it is told to stop
+
+Whatever happens to a step is answered with a message; nothing is raised through the pool.
+This module may not import Kedro at its head: the import configures logging, and that must
+be prepared first.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import pickle
+import signal
+import threading
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
+
+from prunner.bridge import link as links
+from prunner.bridge.link import Link
+
+if TYPE_CHECKING:
+    from prunner.bridge.logs import LogLevels
+    from prunner.processes.project import ProjectState
+
+_link: Link | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSetup:
+    """What a worker gets from the parent when it starts.
+
+    Attributes:
+        project: The project to configure.
+        levels: The levels at which the parent logs.
+    """
+
+    project: ProjectState
+    levels: LogLevels
+
+
+def initialize(connection: Connection, lifeline: Connection, setup: bytes) -> None:
+    """Set up the project in this new process and tell the parent whether it worked.
+
+    Args:
+        connection: The worker's end of the link.
+        lifeline: A pipe that ends when the parent ends.
+        setup: A pickled ``WorkerSetup``; unpickled here, where a failure can be reported.
+    """
+    global _link
+    # Ctrl-C reaches the whole process group; the parent alone decides what follows.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    links.keep_only(connection, lifeline)
+    threading.Thread(
+        target=_end_with, args=(lifeline,), name="prunner-lifeline", daemon=True
+    ).start()
+    link = Link(connection)
+    try:
+        _set_up(pickle.loads(setup), link)
+    except BaseException as error:
+        from prunner.bridge.failure import Failure
+        from prunner.bridge.messages import StartFailed
+
+        link.send(StartFailed(Failure.capture(error)))
+        return
+    from prunner.bridge.messages import Ready
+
+    _link = link
+    link.send(Ready())
+
+
+def _set_up(setup: WorkerSetup, link: Link) -> None:
+    from prunner.bridge.logs import bare_kedro_logging
+
+    faulthandler.enable()
+    with bare_kedro_logging():
+        from prunner.bridge.messages import LogMessage
+        from prunner.processes.project import keep_logging
+
+        keep_logging(setup.project.package_name)
+    setup.levels.install(lambda attributes: link.send(LogMessage(attributes)))
+    setup.project.restore()
+
+
+def _end_with(lifeline: Connection) -> None:
+    try:
+        lifeline.recv()
+    except (EOFError, OSError):
+        os._exit(1)  # the parent is gone: nobody is left to whom an orderly end would matter
+
+
+def serve() -> None:
+    """Run steps until the parent says stop."""
+    if _link is None:
+        return  # the project could not be set up, and the parent knows
+    from prunner.bridge.messages import BeginRun, RunStep, Stop
+    from prunner.processes.steps import StepRunner
+
+    runner: StepRunner | None = None
+    while True:
+        try:
+            message = _link.receive()
+        except EOFError:
+            return
+        match message:
+            case BeginRun():
+                runner = StepRunner(message, _link)
+            case RunStep():
+                assert runner is not None
+                _link.send(runner.run(message))
+            case Stop():
+                return

@@ -1,0 +1,184 @@
+"""``ParallelRunner``: runs a Kedro pipeline on several processes."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import queue
+import threading
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from kedro.framework.hooks.manager import _NullPluginManager
+from kedro.runner import AbstractRunner
+
+from prunner.bridge.data import DataRef, Exchange
+from prunner.bridge.hooks import implemented_hooks
+from prunner.bridge.logs import LogLevels
+from prunner.bridge.messages import BeginRun
+from prunner.dispatcher import Abort, Dispatcher
+from prunner.errands import Errands
+from prunner.memory import adopt_outputs, share_inputs
+from prunner.options import check_is_async, check_max_workers, resolve_start_method
+from prunner.planning.plan import RunPlan
+from prunner.planning.scheduler import Scheduler
+from prunner.processes.book import write_book
+from prunner.processes.pool import WorkerPool
+from prunner.processes.project import ProjectState
+from prunner.processes.worker import WorkerSetup
+
+if TYPE_CHECKING:
+    from kedro.io import CatalogProtocol
+    from kedro.pipeline import Pipeline
+    from pluggy import PluginManager
+
+
+class ParallelRunner(AbstractRunner):
+    """Runs the nodes of a pipeline on several processes, with the results of ``SequentialRunner``.
+
+    Every worker process reruns ``configure_project`` before it sees a node. Hooks fire on the
+    session's own instances, logs go to the project's own handlers, and what cannot leave the
+    main process runs there.
+
+    Example::
+
+        from prunner import ParallelRunner
+
+        with KedroSession.create() as session:
+            session.run(runner=ParallelRunner(max_workers=4))
+
+    Args:
+        max_workers: How many processes there may be at most. ``None`` stands for the number of
+            CPUs that this process may use. Never more are started than the pipeline can use at
+            once.
+        is_async: Whether nodes load and save their datasets in threads.
+        start_method: How processes are started: ``loky`` (fork and exec without importing the main
+            module; the default), ``spawn``, ``forkserver`` or ``fork``. ``None`` asks the
+            environment variables ``PRUNNER_START_METHOD`` and ``KEDRO_MP_CONTEXT``.
+
+    Raises:
+        OptionError: If an option has a value that cannot be used.
+    """
+
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        is_async: bool = False,
+        *,
+        start_method: str | None = None,
+    ) -> None:
+        super().__init__(is_async=check_is_async(is_async))
+        self._max_workers = check_max_workers(max_workers)
+        self._start_method = resolve_start_method(start_method)
+
+    def __repr__(self) -> str:
+        return (
+            f"prunner.ParallelRunner(max_workers={self._max_workers}, "
+            f"is_async={self._is_async}, start_method={self._start_method!r})"
+        )
+
+    @property
+    def _logger(self) -> logging.Logger:
+        # Below "kedro", so that a project's logging configuration applies as to Kedro's runners.
+        return logging.getLogger("kedro.runner.prunner")
+
+    def _get_executor(self, max_workers: int) -> None:
+        """Kedro's own loop, which would ask for this, is not used."""
+
+    def _run(
+        self,
+        pipeline: Pipeline,
+        catalog: CatalogProtocol[Any, Any],
+        hook_manager: PluginManager | None = None,
+        run_id: str | None = None,
+    ) -> None:
+        """Run a pipeline whose inputs have been checked.
+
+        Args:
+            pipeline: The pipeline.
+            catalog: Its catalog.
+            hook_manager: The session's hook manager.
+            run_id: Kedro's id of the run.
+
+        Raises:
+            Exception: The error of the first node that failed.
+            WorkerStartError: If the project could not be set up in a worker.
+            WorkerDied: If a worker process ended while it ran a node.
+        """
+        if not self._is_async:
+            self._logger.info("Using synchronous mode for loading and saving data.")
+        hooks = hook_manager or _NullPluginManager()
+        book, pinned = write_book(pipeline, catalog)
+        with Exchange.create() as exchange:
+            refs = share_inputs(pipeline, catalog, book, pinned, exchange)
+            plan = RunPlan.from_pipeline(pipeline, book.in_memory, pinned)
+            self._announce(plan)
+            errands = Errands(
+                plan,
+                pipeline.nodes,
+                catalog,
+                hooks,  # type: ignore[arg-type]
+                run_id=run_id,
+                is_async=self._is_async,
+                exchange=exchange,
+                logger=self._logger,
+            )
+            begin = BeginRun(
+                folders=exchange.folders,
+                book=exchange.put(book.by_reference()),
+                hooks=implemented_hooks(hooks),  # type: ignore[arg-type]
+                is_async=self._is_async,
+                run_id=run_id,
+            )
+            errors, refs = self._execute(plan, errands, exchange, begin, refs)
+            adopt_outputs(plan, catalog, refs, exchange)
+        if errors:
+            if isinstance(errors[0], Exception):
+                done = [pipeline.nodes[step] for step in errands.done]
+                self._suggest_resume_scenario(pipeline, done, catalog)
+            raise errors[0]
+
+    def _execute(
+        self,
+        plan: RunPlan,
+        errands: Errands,
+        exchange: Exchange,
+        begin: BeginRun,
+        refs: dict[str, DataRef],
+    ) -> tuple[tuple[BaseException, ...], dict[str, DataRef]]:
+        """Run all steps; return what went wrong and the in-memory data that is left."""
+        inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        project = ProjectState.capture()
+        setup = pickle.dumps(WorkerSetup(project, LogLevels.capture()))
+        with ExitStack() as stack:
+            pool = stack.enter_context(WorkerPool(self._start_method, setup, inbox))
+            workers = plan.workers_needed(self._max_workers)
+            pool.start(workers)
+            dispatcher = Dispatcher(
+                Scheduler(plan),
+                pool,
+                exchange,
+                begin,
+                refs=refs,
+                inbox=inbox,
+                package=project.package_name,
+            )
+            loop = threading.Thread(
+                target=dispatcher.run, args=(workers > 0,), name="prunner-dispatcher", daemon=True
+            )
+            loop.start()
+            try:
+                end = errands.run(dispatcher.errands, pool, inbox.put)
+            finally:
+                inbox.put(Abort())
+        loop.join()
+        return end.errors, dispatcher.refs
+
+    def _announce(self, plan: RunPlan) -> None:
+        """Say once which nodes stay in the main process, and why."""
+        by_reason: dict[str, list[str]] = {}
+        for step, reason in plan.pinned.items():
+            by_reason.setdefault(reason, []).append(plan.steps[step].name)
+        for reason, names in by_reason.items():
+            listed = ", ".join(f"'{name}'" for name in names)
+            self._logger.info("Running in the main process: %s (%s)", listed, reason)
