@@ -95,6 +95,8 @@ def _add_datasets(
     confirmed_elsewhere = _confirmed_elsewhere(pipeline)
     for name in sorted({name for node in pipeline.nodes for name in datasets_of(node)}):
         dataset = catalog.get(name)
+        if dataset is None:
+            continue  # confirmed but unknown: the node fails as it does under SequentialRunner
         if name in confirmed_elsewhere:
             stuck[name] = "one node loads it and another one confirms what was loaded"
         elif kedro_internals.is_in_memory(dataset):

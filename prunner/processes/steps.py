@@ -87,7 +87,7 @@ class StepRunner:
                 in_memory[name] = ExchangeDataset(self._exchange, inputs.get(name))
                 kedro_internals.add_dataset(self._catalog, name, in_memory[name])
                 continue
-            if not kedro_internals.has_dataset(self._catalog, name):
+            if name in book.datasets and not kedro_internals.has_dataset(self._catalog, name):
                 dataset = pickle.loads(book.datasets[name])
                 kedro_internals.add_dataset(self._catalog, name, dataset)
             if name in book.internal and name in node.inputs and name not in self._saved_here:

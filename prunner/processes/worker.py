@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from prunner.bridge.logs import LogLevels
     from prunner.processes.project import ProjectState
 
+# For whoever hunts a worker that hangs: it prints the stacks of its threads that often (seconds).
+DUMP_VARIABLE = "PRUNNER_DUMP_TRACEBACKS_AFTER"
+
 _link: Link | None = None
 
 
@@ -76,6 +79,8 @@ def _set_up(setup: WorkerSetup, link: Link) -> None:
     from prunner.bridge.logs import bare_kedro_logging
 
     faulthandler.enable()
+    if seconds := os.environ.get(DUMP_VARIABLE):
+        faulthandler.dump_traceback_later(float(seconds), repeat=True)
     with bare_kedro_logging():
         from prunner.bridge.messages import LogMessage
         from prunner.processes.project import keep_logging
