@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from prunner.bridge.logs import LogLevels
     from prunner.processes.project import ProjectState
 
-# For whoever hunts a worker that hangs: it prints the stacks of its threads that often (seconds).
+# For whoever hunts a worker that hangs: it prints the stacks of its threads after so many seconds.
 DUMP_VARIABLE = "PRUNNER_DUMP_TRACEBACKS_AFTER"
 
 _link: Link | None = None
@@ -80,7 +80,10 @@ def _set_up(setup: WorkerSetup, link: Link) -> None:
 
     faulthandler.enable()
     if seconds := os.environ.get(DUMP_VARIABLE):
-        faulthandler.dump_traceback_later(float(seconds), repeat=True)
+        # Not faulthandler's own timer: a forked process that inherits a running one hangs.
+        timer = threading.Timer(float(seconds), faulthandler.dump_traceback)
+        timer.daemon = True
+        timer.start()
     with bare_kedro_logging():
         from prunner.bridge.messages import LogMessage
         from prunner.processes.project import keep_logging

@@ -20,3 +20,109 @@ def worker_pid(*_: Any) -> int:
 
 def fail(*_: Any) -> None:
     raise ValueError("a node failed")
+
+
+def double(value: Any) -> Any:
+    return value * 2
+
+
+def ones(size: int) -> Any:
+    import numpy as np
+
+    return np.ones(size)
+
+
+def spoil(array: Any) -> float:
+    array[0] += 6  # in place: the array must be writable, and this process's own
+    return float(array.sum())
+
+
+def fit(frame: Any) -> Any:
+    from sklearn.linear_model import LinearRegression
+
+    return LinearRegression().fit(frame[["n"]].to_numpy(), 2 * frame["n"].to_numpy())
+
+
+def sum_of_x(frame: Any) -> int:
+    return int(frame["x"].sum())
+
+
+def frames_by_name(names: list[str]) -> dict[str, Any]:
+    import pandas as pd
+
+    return {name: pd.DataFrame({"x": [1]}) for name in names}
+
+
+def sum_of_parts(parts: dict[str, Any]) -> int:
+    return sum(sum_of_x(load()) for load in parts.values())
+
+
+def with_pid(value: Any) -> tuple[Any, int]:
+    return value, os.getpid()
+
+
+def three_lines() -> Any:
+    for number in range(3):
+        yield f"line {number}\n"
+
+
+def last_of_three() -> Any:
+    yield from range(3)
+
+
+def write_trace(path: str) -> None:
+    with open(path, "a", encoding="utf-8") as file:
+        file.write("ran")
+
+
+def joined(parts: dict[str, str]) -> str:
+    return "".join(parts.values())
+
+
+def both(left: Any, right: Any) -> tuple[Any, Any]:
+    return left, right
+
+
+class Stuck:
+    """Cannot be pickled."""
+
+    def __reduce__(self) -> Any:
+        raise TypeError("stuck to its process")
+
+    def __deepcopy__(self, memo: Any) -> Stuck:
+        return self
+
+
+class Positive:
+    """A catalog validator."""
+
+    def validate(self, data: Any) -> Any:
+        if data < 0:
+            raise ValueError("not positive")
+        return data
+
+
+def children_of_parent(_: Any) -> int:
+    import psutil
+
+    return len(psutil.Process(os.getppid()).children())
+
+
+def start_method_here() -> str:
+    import sys
+
+    return "spawn" if any("spawn_main" in argument for argument in sys.orig_argv) else "other"
+
+
+def leave_a_thread() -> int:
+    import threading
+
+    threading.Thread(target=threading.Event().wait).start()
+    return os.getpid()
+
+
+def print_pid_and_wait() -> None:
+    import threading
+
+    print(f"worker {os.getpid()}", flush=True)
+    threading.Event().wait()
