@@ -136,6 +136,7 @@ class Dispatcher:
     Attributes:
         errands: What the calling thread has to do, in order; the last one is an ``End``.
         refs: Where the in-memory datasets are that have been saved and not released.
+        foreign: Those of them that workers made and the parent's catalog does not hold.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of a run, made apart from it
@@ -151,6 +152,7 @@ class Dispatcher:
     ) -> None:
         self.errands: queue.SimpleQueue[Errand] = queue.SimpleQueue()
         self.refs = dict(refs)
+        self.foreign: set[str] = set()
         self._inbox = inbox
         self._scheduler = scheduler
         self._plan = scheduler.plan
@@ -195,6 +197,7 @@ class Dispatcher:
     def _hear(self, worker: int, message: Any) -> None:
         match message:
             case Finished(step, outputs):
+                self.foreign.update(outputs)
                 self._finish(step, outputs)
             case LogMessage():
                 self.errands.put(HandleLog(message))
@@ -240,18 +243,20 @@ class Dispatcher:
                 case Start(step, worker):
                     self._start(step, worker)
                 case Release(dataset):
+                    self.foreign.discard(dataset)
                     ref = self.refs.pop(dataset, None)
                     if ref is not None:
                         self._exchange.release(ref)
                     self.errands.put(ReleaseDataset(dataset))
 
     def _start(self, step: int, worker: int) -> None:
-        names = self._plan.steps[step].inputs
-        inputs = {name: self.refs[name] for name in names if name in self.refs}
+        names = self.refs.keys() & self._plan.steps[step].inputs
         if worker == PARENT:
+            inputs = {name: self.refs[name] for name in names & self.foreign}
+            self.foreign.difference_update(inputs)
             self.errands.put(RunHere(step, inputs))
         else:
-            self._pool.send(worker, RunStep(step, inputs))
+            self._pool.send(worker, RunStep(step, {name: self.refs[name] for name in names}))
 
     def _pin_consumers(self, unshareable: frozenset[str]) -> None:
         if unshareable:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import queue
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kedro.runner import Task
@@ -108,6 +108,11 @@ class Errands:
                 case End() as end:
                     return end
 
+    def adopt(self, made: Mapping[str, DataRef]) -> None:
+        """Let the real catalog hold in-memory data that workers made."""
+        for name, ref in made.items():
+            adopt(self._catalog, name, ref, self._exchange)
+
     def _known(self, step: int) -> dict[str, Any]:
         return {
             "node": self._nodes[step],
@@ -123,8 +128,7 @@ class Errands:
 
     def _run_here(self, step: int, inputs: dict[str, DataRef]) -> RanHere:
         try:
-            for name, ref in inputs.items():
-                adopt(self._catalog, name, ref, self._exchange)
+            self.adopt(inputs)
             Task(
                 node=self._nodes[step],
                 catalog=self._catalog,

@@ -6,12 +6,21 @@ A Kedro release that moves one of these is mended here and nowhere else.
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
+from kedro.framework.hooks.manager import _NullPluginManager
 from kedro.io import CatalogProtocol, MemoryDataset, SharedMemoryDataset
 from kedro.io.memory_dataset import _EMPTY
 
+if TYPE_CHECKING:
+    from pluggy import PluginManager
+
 NO_DATA = _EMPTY
+
+
+def no_hooks() -> PluginManager:
+    """The hook manager that Kedro uses where there is none."""
+    return cast("PluginManager", _NullPluginManager())
 
 
 def is_in_memory(dataset: Any) -> bool:

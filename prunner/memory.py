@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
 
-    from prunner.planning.plan import RunPlan
     from prunner.processes.book import RunBook
 
 
@@ -82,20 +81,3 @@ def share_inputs(
             if ref is not None:
                 refs[name] = ref
     return refs
-
-
-def adopt_outputs(
-    plan: RunPlan, catalog: CatalogProtocol[Any, Any], refs: dict[str, DataRef], exchange: Exchange
-) -> None:
-    """Give the real catalog what workers made and nobody has released.
-
-    Args:
-        plan: The plan of the run.
-        catalog: The real catalog.
-        refs: Where the in-memory datasets are.
-        exchange: The data files of the run.
-    """
-    made_by = {name: step.index for step in plan.steps for name in step.outputs}
-    for name, ref in refs.items():
-        if name in made_by and made_by[name] not in plan.pinned:
-            adopt(catalog, name, ref, exchange)

@@ -9,16 +9,16 @@ import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from kedro.framework.hooks.manager import _NullPluginManager
 from kedro.runner import AbstractRunner
 
+from prunner import kedro_internals
 from prunner.bridge.data import DataRef, Exchange
 from prunner.bridge.hooks import implemented_hooks
 from prunner.bridge.logs import LogLevels
 from prunner.bridge.messages import BeginRun
 from prunner.dispatcher import Abort, Dispatcher
 from prunner.errands import Errands
-from prunner.memory import adopt_outputs, share_inputs
+from prunner.memory import share_inputs
 from prunner.options import check_is_async, check_max_workers, resolve_start_method
 from prunner.planning.plan import RunPlan
 from prunner.planning.scheduler import Scheduler
@@ -107,7 +107,7 @@ class ParallelRunner(AbstractRunner):
         """
         if not self._is_async:
             self._logger.info("Using synchronous mode for loading and saving data.")
-        hooks = hook_manager or _NullPluginManager()
+        hooks = hook_manager or kedro_internals.no_hooks()
         book, pinned = write_book(pipeline, catalog)
         with Exchange.create() as exchange:
             refs = share_inputs(pipeline, catalog, book, pinned, exchange)
@@ -117,7 +117,7 @@ class ParallelRunner(AbstractRunner):
                 plan,
                 pipeline.nodes,
                 catalog,
-                hooks,  # type: ignore[arg-type]
+                hooks,
                 run_id=run_id,
                 is_async=self._is_async,
                 exchange=exchange,
@@ -126,12 +126,11 @@ class ParallelRunner(AbstractRunner):
             begin = BeginRun(
                 folders=exchange.folders,
                 book=exchange.put(book.by_reference()),
-                hooks=implemented_hooks(hooks),  # type: ignore[arg-type]
+                hooks=implemented_hooks(hooks),
                 is_async=self._is_async,
                 run_id=run_id,
             )
-            errors, refs = self._execute(plan, errands, exchange, begin, refs)
-            adopt_outputs(plan, catalog, refs, exchange)
+            errors = self._execute(plan, errands, exchange, begin, refs)
         if errors:
             if isinstance(errors[0], Exception):
                 done = [pipeline.nodes[step] for step in errands.done]
@@ -145,34 +144,35 @@ class ParallelRunner(AbstractRunner):
         exchange: Exchange,
         begin: BeginRun,
         refs: dict[str, DataRef],
-    ) -> tuple[tuple[BaseException, ...], dict[str, DataRef]]:
-        """Run all steps; return what went wrong and the in-memory data that is left."""
+    ) -> tuple[BaseException, ...]:
+        """Run all steps, give the catalog what workers made; return what went wrong."""
         inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         project = ProjectState.capture()
         setup = pickle.dumps(WorkerSetup(project, LogLevels.capture()))
+        pool = WorkerPool(self._start_method, setup, inbox)
+        workers = plan.workers_needed(self._max_workers)
+        dispatcher = Dispatcher(
+            Scheduler(plan),
+            pool,
+            exchange,
+            begin,
+            refs=refs,
+            inbox=inbox,
+            package=project.package_name,
+        )
+        loop = threading.Thread(
+            target=dispatcher.run, args=(workers > 0,), name="prunner-dispatcher", daemon=True
+        )
         with ExitStack() as stack:
-            pool = stack.enter_context(WorkerPool(self._start_method, setup, inbox))
-            workers = plan.workers_needed(self._max_workers)
+            stack.callback(lambda: loop.join() if loop.ident else None)
+            stack.callback(inbox.put, Abort())
+            stack.enter_context(pool)
+            # Processes first: a forked one should find as few threads as possible.
             pool.start(workers)
-            dispatcher = Dispatcher(
-                Scheduler(plan),
-                pool,
-                exchange,
-                begin,
-                refs=refs,
-                inbox=inbox,
-                package=project.package_name,
-            )
-            loop = threading.Thread(
-                target=dispatcher.run, args=(workers > 0,), name="prunner-dispatcher", daemon=True
-            )
             loop.start()
-            try:
-                end = errands.run(dispatcher.errands, pool, inbox.put)
-            finally:
-                inbox.put(Abort())
-        loop.join()
-        return end.errors, dispatcher.refs
+            end = errands.run(dispatcher.errands, pool, inbox.put)
+        errands.adopt({name: dispatcher.refs[name] for name in dispatcher.foreign})
+        return end.errors
 
     def _announce(self, plan: RunPlan) -> None:
         """Say once which nodes stay in the main process, and why."""

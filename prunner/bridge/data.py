@@ -73,11 +73,9 @@ class Exchange:
 
     @classmethod
     def create(cls) -> Exchange:
-        """Begin a run: folders with a fresh name, readable for this user only."""
-        name = f"prunner-{os.getpid()}-{secrets.token_hex(4)}"
-        exchange = cls([str(Path(base) / name) for base in _base_folders()])
-        os.mkdir(exchange.folders[0], mode=0o700)
-        return exchange
+        """Begin a run: folders with a fresh name, made when the first file needs one."""
+        name = f"prunner-{os.getpid()}-{secrets.token_hex(8)}"
+        return cls([str(Path(base) / name) for base in _base_folders()])
 
     def __enter__(self) -> Exchange:
         return self

@@ -15,12 +15,14 @@ import multiprocessing
 import os
 import threading
 import weakref
+from collections.abc import Iterable
 from multiprocessing.connection import Connection
 from typing import Any
 
-# All ends that this process holds. A forked process inherits them all, and while it holds the
-# end of somebody else's pipe, that pipe never ends.
-_ends: weakref.WeakSet[Connection] = weakref.WeakSet()
+# A forked process inherits all ends, and while it holds the end of somebody else's pipe, that
+# pipe never ends. So no child keeps this process's own ends, and a worker only its own two.
+_own_ends: weakref.WeakSet[Connection] = weakref.WeakSet()
+_worker_ends: weakref.WeakSet[Connection] = weakref.WeakSet()
 
 
 class Link:
@@ -64,26 +66,35 @@ class Link:
             self._connection.close()
 
 
-def pipe(*, duplex: bool = True) -> tuple[Connection, Connection]:
-    """Make the two ends of a connection: the parent's (reading) one and the worker's."""
-    ends = multiprocessing.Pipe(duplex=duplex)
-    _ends.update(ends)
-    return ends
+def connect() -> tuple[Connection, Connection]:
+    """Make the two ends of a connection: this process's and the worker's."""
+    own, workers = multiprocessing.Pipe()
+    _own_ends.add(own)
+    _worker_ends.add(workers)
+    return own, workers
+
+
+def lifeline() -> tuple[Connection, Connection]:
+    """Make a pipe that tells a worker when this process ends: the end to keep, the worker's."""
+    workers, own = multiprocessing.Pipe(duplex=False)
+    _own_ends.add(own)
+    _worker_ends.add(workers)
+    return own, workers
 
 
 def keep_only(*mine: Connection) -> None:
-    """In a worker: close inherited ends of other workers, and let no child inherit its own."""
-    for end in list(_ends):
-        if end not in mine:
-            end.close()
-    _ends.clear()
-    _ends.update(mine)
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_close_all)
+    """In a worker: let go of ends that were made for other workers."""
+    _close_all(end for end in list(_worker_ends) if end not in mine)
+    _worker_ends.clear()
+    _own_ends.clear()
+    _own_ends.update(mine)
 
 
-def _close_all() -> None:
-    for end in list(_ends):
+def _close_all(ends: Iterable[Connection]) -> None:
+    for end in ends:
         with contextlib.suppress(OSError):
             end.close()
-    _ends.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: _close_all(list(_own_ends)))

@@ -120,8 +120,8 @@ class WorkerPool:
 
     def _start_one(self) -> None:
         number = len(self._workers)
-        mine, theirs = links.pipe()
-        their_lifeline, my_lifeline = links.pipe(duplex=False)
+        mine, theirs = links.connect()
+        my_lifeline, their_lifeline = links.lifeline()
         executor = ProcessPoolExecutor(
             max_workers=1,
             context=multiprocessing.get_context(self._start_method),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
+import sys
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -50,6 +52,8 @@ class StepRunner:
             return Finished(message.step, self._execute(message.step, message.inputs))
         except BaseException as error:
             return Failed(message.step, Failure.capture(error))
+        finally:
+            _flush()
 
     def _execute(self, step: int, inputs: Mapping[str, DataRef]) -> dict[str, DataRef]:
         book = self._open_book()
@@ -100,3 +104,10 @@ class StepRunner:
             self._link.send(call)
             reply: HookReply = self._link.receive()
             return reply
+
+
+def _flush() -> None:
+    # What a node prints is seen when it ends, and not lost if the worker is killed later.
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            stream.flush()

@@ -78,7 +78,6 @@ def initialize(connection: Connection, lifeline: Connection, setup: bytes) -> No
 def _set_up(setup: WorkerSetup, link: Link) -> None:
     from prunner.bridge.logs import bare_kedro_logging
 
-    faulthandler.enable()
     if seconds := os.environ.get(DUMP_VARIABLE):
         # Not faulthandler's own timer: a forked process that inherits a running one hangs.
         timer = threading.Timer(float(seconds), faulthandler.dump_traceback)
