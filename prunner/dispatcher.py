@@ -161,6 +161,7 @@ class Dispatcher:
         self._begin = begin
         self._package = package
         self._ready: set[int] = set()
+        self._refused: set[int] = set()
         self._errors: list[BaseException] = []
 
     def run(self, has_workers: bool) -> None:
@@ -224,6 +225,8 @@ class Dispatcher:
         self._follow(self._scheduler.step_failed(step))
 
     def _bury(self, gone: WorkerGone) -> None:
+        if gone.worker in self._refused:
+            return  # it has said why
         if gone.worker not in self._ready:
             self._refuse(gone.worker, f"the process ended (exit code {gone.exitcode})", "")
             return
@@ -234,7 +237,7 @@ class Dispatcher:
     def _refuse(self, worker: int, cause: str, details: str) -> None:
         if not any(isinstance(error, WorkerStartError) for error in self._errors):
             self._errors.append(WorkerStartError(self._package, cause, details))
-        self._ready.add(worker)  # its end has been reported
+        self._refused.add(worker)
         self._scheduler.stop()
 
     def _follow(self, decisions: Iterable[Decision]) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import queue
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kedro.runner import Task
@@ -28,6 +29,7 @@ from prunner.dispatcher import (
     RunHere,
 )
 from prunner.errors import DataTransferError
+from prunner.kedro_internals import strip_transcoding
 from prunner.memory import adopt, share
 
 if TYPE_CHECKING:
@@ -69,6 +71,7 @@ class Errands:
         logger: logging.Logger,
     ) -> None:
         self.done: list[int] = []
+        self._done_here: set[int] = set()
         self._plan = plan
         self._nodes = nodes
         self._catalog = catalog
@@ -77,6 +80,9 @@ class Errands:
         self._is_async = is_async
         self._exchange = exchange
         self._logger = logger
+        self._variants: defaultdict[str, set[str]] = defaultdict(set)
+        for name in {name for s in plan.steps for name in (*s.inputs, *s.outputs)}:
+            self._variants[strip_transcoding(name)].add(name)
         self._consumed = {name for s in plan.steps for name in s.inputs}
 
     def run(
@@ -122,9 +128,17 @@ class Errands:
         }
 
     def _note_done(self, step: int) -> None:
+        if step not in self._done_here:
+            self._forget(self._plan.steps[step].outputs)
         self.done.append(step)
         self._logger.info("Completed node: %s", self._nodes[step].name)
         self._logger.info("Completed %d out of %d tasks", len(self.done), len(self._nodes))
+
+    def _forget(self, saved: Iterable[str]) -> None:
+        """Let no dataset that another process saved go on with what it had listed before."""
+        for name in saved:
+            for variant in self._variants[strip_transcoding(name)] - self._plan.in_memory:
+                self._catalog.release(variant)
 
     def _run_here(self, step: int, inputs: dict[str, DataRef]) -> RanHere:
         try:
@@ -138,6 +152,7 @@ class Errands:
             ).execute()
         except Exception as error:
             return RanHere(step, {}, frozenset(), error)
+        self._done_here.add(step)
         return self._share_outputs(step)
 
     def _share_outputs(self, step: int) -> RanHere:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from kedro.framework.hooks.manager import _NullPluginManager
 from kedro.io import CatalogProtocol, MemoryDataset, SharedMemoryDataset
 from kedro.io.memory_dataset import _EMPTY
+from kedro.pipeline.transcoding import _strip_transcoding
 
 if TYPE_CHECKING:
     from pluggy import PluginManager
@@ -21,6 +22,12 @@ NO_DATA = _EMPTY
 def no_hooks() -> PluginManager:
     """The hook manager that Kedro uses where there is none."""
     return cast("PluginManager", _NullPluginManager())
+
+
+def strip_transcoding(name: str) -> str:
+    """The name of a dataset without what stands behind its ``@``."""
+    stripped: str = _strip_transcoding(name)
+    return stripped
 
 
 def is_in_memory(dataset: Any) -> bool:

@@ -40,6 +40,8 @@ INLINE_LIMIT = 16 * 1024  # bytes; a message of this size still fits into any pi
 _ALIGNMENT = 64  # bytes; a cache line, and more than any array element needs
 _MEMORY_FOLDER = "/dev/shm"
 
+_numbers = itertools.count()  # of the files that this process writes
+
 
 @dataclass(frozen=True, slots=True)
 class DataRef:
@@ -68,7 +70,6 @@ class Exchange:
 
     def __init__(self, folders: Sequence[str]) -> None:
         self.folders = tuple(folders)
-        self._names = (f"{os.getpid()}-{number}" for number in itertools.count())
         self._undeleted: list[str] = []
 
     @classmethod
@@ -154,7 +155,7 @@ class Exchange:
             return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
 
     def _write(self, parts: Sequence[bytes | memoryview], size: int) -> str:
-        name = next(self._names)
+        name = f"{os.getpid()}-{next(_numbers)}"
         problems = []
         for folder in self.folders:
             path = os.path.join(folder, name)
@@ -221,6 +222,16 @@ def _base_folders() -> list[str]:
     return [on_disk]
 
 
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    def reducer_override(self, obj: Any) -> Any:
+        numpy = sys.modules.get("numpy")
+        if numpy is not None and type(obj) is numpy.ndarray and not obj.flags.writeable:
+            # Pickle would note that the buffer is read-only, and nobody could write into what
+            # arrives; MemoryDataset's copies can be written to, and scikit-learn relies on it.
+            return obj.copy(order="K").__reduce_ex__(5)
+        return super().reducer_override(obj)
+
+
 def _dump(value: Any) -> list[memoryview]:
     buffers: list[memoryview] = []
 
@@ -232,7 +243,7 @@ def _dump(value: Any) -> list[memoryview]:
         return False
 
     stream = io.BytesIO()
-    pickler = cloudpickle.Pickler(stream, protocol=5, buffer_callback=keep_in_band)
+    pickler = _Pickler(stream, protocol=5, buffer_callback=keep_in_band)
     try:
         pickler.dump(value)
     except Exception as error:
@@ -285,7 +296,7 @@ def _write_all(file: io.FileIO, part: bytes | memoryview) -> None:
 
 
 def _removed(path: str) -> bool:
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         try:
             os.unlink(path)
         except PermissionError:

@@ -7,7 +7,7 @@ is never sent, and data travels only where some implementation takes it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from prunner.bridge.failure import Failure
@@ -27,7 +27,7 @@ RELAYED = (
     "before_dataset_saved",
     "after_dataset_saved",
 )
-_TRAVELLING = ("data", "inputs", "outputs")
+_MAPPINGS = ("inputs", "outputs")  # from names of datasets to data
 
 
 def implemented_hooks(hook_manager: PluginManager) -> dict[str, frozenset[str]]:
@@ -83,13 +83,13 @@ class HookRelay:
         return lambda **arguments: self._relay(name, taken, arguments)
 
     def _relay(self, name: str, taken: frozenset[str], arguments: dict[str, Any]) -> list[Any]:
-        data = {key: arguments[key] for key in _TRAVELLING if key in arguments and key in taken}
+        data = {path: _portable(value) for path, value in _flatten(arguments, taken)}
         error = arguments.get("error")
         call = HookCall(
             step=self.step,
             hook=name,
             plain={key: value for key, value in arguments.items() if key == "dataset_name"},
-            data=self._exchange.put(data) if data else None,
+            data={path: self._exchange.put(value) for path, value in data.items()},
             error=None if error is None else Failure.capture(error),
         )
         reply = self._ask(call)
@@ -100,6 +100,32 @@ class HookRelay:
         result: list[Any] = self._exchange.get(reply.result)
         self._exchange.release(reply.result)
         return result
+
+
+def _flatten(
+    arguments: Mapping[str, Any], taken: frozenset[str]
+) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if "data" in arguments and "data" in taken:
+        yield ("data",), arguments["data"]
+    for name in _MAPPINGS:
+        if name in arguments and name in taken:
+            for dataset, value in arguments[name].items():
+                yield (name, dataset), value
+
+
+class Chunks:
+    """Stands for the generator of a node that yields its output chunk by chunk.
+
+    Each chunk goes to ``before_dataset_saved`` when it is there; the generator itself stays with
+    the node, and a hook that took something out of it would take it away from the dataset.
+    """
+
+    def __iter__(self) -> Iterator[Any]:
+        raise TypeError("the chunks of a generator node cannot be taken out by a hook")
+
+
+def _portable(value: Any) -> Any:
+    return Chunks() if isinstance(value, Iterator) else value
 
 
 def answer_hook(
@@ -116,11 +142,15 @@ def answer_hook(
     Returns:
         The answer, with the exception that a hook raised, if any.
     """
-    arguments: dict[str, Any] = {**dict.fromkeys(_TRAVELLING), **known, **call.plain}
+    arguments: dict[str, Any] = {"data": None, "inputs": {}, "outputs": {}, **known, **call.plain}
     try:
-        if call.data is not None:
-            arguments.update(exchange.get(call.data))
-            exchange.release(call.data)
+        for (name, *dataset), ref in call.data.items():
+            value = exchange.get(ref)
+            exchange.release(ref)
+            if dataset:
+                arguments[name][dataset[0]] = value
+            else:
+                arguments[name] = value
         if call.error is not None:
             arguments["error"] = call.error.restore()
         caller = getattr(hook_manager.hook, call.hook)

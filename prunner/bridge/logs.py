@@ -82,7 +82,7 @@ def record_attributes(record: logging.LogRecord) -> dict[str, Any]:
     """
     record = copy.copy(record)
     args = record.args.values() if isinstance(record.args, Mapping) else record.args or ()
-    if not all(isinstance(arg, _PLAIN) for arg in args):
+    if not all(type(arg) in _PLAIN for arg in args):
         record.msg, record.args = record.getMessage(), None
     record.msg = str(record.msg)
     if record.exc_info:
@@ -97,7 +97,7 @@ def _plain(value: Any) -> Any:
         return tuple(items) if isinstance(value, tuple) else items
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
-    return value if isinstance(value, _PLAIN) else repr(value)
+    return value if type(value) in _PLAIN else repr(value)
 
 
 def handle_here(attributes: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ where it is known (``data``, ``failure``), so that no message can fail to be unp
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from prunner.bridge.data import DataRef
@@ -95,14 +95,15 @@ class HookCall:
         step: The step that the hook is about.
         hook: Name of the hook.
         plain: Arguments that are strings.
-        data: The other arguments, as one mapping from their names to the objects.
+        data: The argument ``data``, under its own name, and what ``inputs`` and ``outputs`` hold,
+            under the names of these and of the dataset.
         error: The exception, for ``on_node_error``.
     """
 
     step: int
     hook: str
     plain: Mapping[str, str]
-    data: DataRef | None = None
+    data: Mapping[tuple[str, ...], DataRef] = field(default_factory=dict)
     error: Failure | None = None
 
 
