@@ -45,8 +45,7 @@ class WorkerStartError(WorkerError):
             "Check that the package, its settings.py and all that they import can be imported in "
             "a new Python process started from the same folder."
             if self.package
-            else "Check that a new Python process can be started and can import prunner. Under "
-            "'spawn' and 'forkserver' a script needs the 'if __name__ == \"__main__\":' guard."
+            else "Check that a new Python process can be started and can import prunner."
         )
         text = f"A worker process could not {what}: {self.cause}\n{advice}"
         return f"{text}\n\nIn the worker:\n{self.details}" if self.details else text

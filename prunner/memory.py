@@ -41,8 +41,15 @@ def adopt(catalog: CatalogProtocol[Any, Any], name: str, ref: DataRef, exchange:
         name: Name of an in-memory dataset.
         ref: Where the data is.
         exchange: The data files of the run.
+
+    Raises:
+        DataTransferError: If it cannot be unpickled in this process.
     """
-    kedro_internals.set_memory_value(catalog, name, exchange.get(ref, detach=True))
+    try:
+        value = exchange.get(ref, detach=True)
+    except DataTransferError as error:
+        raise DataTransferError(f"dataset '{name}': {error}") from error
+    kedro_internals.set_memory_value(catalog, name, value)
 
 
 def share_inputs(

@@ -18,6 +18,7 @@ from prunner.bridge.logs import LogLevels
 from prunner.bridge.messages import BeginRun
 from prunner.dispatcher import Abort, Dispatcher
 from prunner.errands import Errands
+from prunner.errors import DataTransferError
 from prunner.memory import share_inputs
 from prunner.options import check_is_async, check_max_workers, resolve_start_method
 from prunner.planning.plan import RunPlan
@@ -171,7 +172,10 @@ class ParallelRunner(AbstractRunner):
             pool.start(workers)
             loop.start()
             end = errands.run(dispatcher.errands, pool, inbox.put)
-        errands.adopt({name: dispatcher.refs[name] for name in dispatcher.foreign})
+        try:
+            errands.adopt({name: dispatcher.refs[name] for name in dispatcher.foreign})
+        except DataTransferError as error:
+            return (*end.errors, error)
         return end.errors
 
     def _announce(self, plan: RunPlan) -> None:

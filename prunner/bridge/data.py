@@ -167,7 +167,8 @@ class Exchange:
                         _write_all(file, part)
                 return path
             except OSError as error:
-                _removed(path)
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
                 problems.append(f"{folder}: {error.strerror or error}")
         raise DataTransferError(
             f"no room for in-memory data of {size:,} bytes ({'; '.join(problems)}). Free some "
@@ -179,26 +180,37 @@ class ExchangeDataset(MemoryDataset):
     """What stands for a ``MemoryDataset`` in a worker: loads from and saves to the exchange.
 
     Args:
+        name: Name of the dataset, for errors.
         exchange: The data files of the run.
         ref: Where the data is, ``None`` while there is none.
     """
 
-    def __init__(self, exchange: Exchange, ref: DataRef | None = None) -> None:
+    def __init__(self, name: str, exchange: Exchange, ref: DataRef | None = None) -> None:
         super().__init__()
         self.ref = ref
+        self._name = name
         self._exchange = exchange
 
     def load(self) -> Any:
         """A private copy of the data."""
         if self.ref is None:
             raise DatasetError("Data for MemoryDataset has not been saved yet.")
-        return self._exchange.get(self.ref)
+        with self._named_errors():
+            return self._exchange.get(self.ref)
 
     def save(self, data: Any) -> None:
         """Replace the data; a generator node saves its chunks one after the other."""
-        former, self.ref = self.ref, self._exchange.put(data)
+        with self._named_errors():
+            former, self.ref = self.ref, self._exchange.put(data)
         if former is not None:
             self._exchange.release(former)
+
+    @contextlib.contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except DataTransferError as error:
+            raise DataTransferError(f"in-memory dataset '{self._name}': {error}") from error
 
     def _exists(self) -> bool:
         return self.ref is not None
@@ -235,15 +247,10 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 def _dump(value: Any) -> list[memoryview]:
     buffers: list[memoryview] = []
 
-    def keep_in_band(buffer: pickle.PickleBuffer) -> bool:
-        try:
-            buffers.append(buffer.raw())
-        except BufferError:  # not contiguous
-            return True
-        return False
-
     stream = io.BytesIO()
-    pickler = _Pickler(stream, protocol=5, buffer_callback=keep_in_band)
+    pickler = _Pickler(
+        stream, protocol=5, buffer_callback=lambda buffer: buffers.append(buffer.raw())
+    )
     try:
         pickler.dump(value)
     except Exception as error:

@@ -99,7 +99,7 @@ class HookRelay:
             return []
         result: list[Any] = self._exchange.get(reply.result)
         self._exchange.release(reply.result)
-        return result
+        return [_without_stand_ins(each) for each in result]
 
 
 def _flatten(
@@ -114,18 +114,25 @@ def _flatten(
 
 
 class Chunks:
-    """Stands for the generator of a node that yields its output chunk by chunk.
+    """Stands for an iterator, such as the generator of a node that yields its output in chunks.
 
-    Each chunk goes to ``before_dataset_saved`` when it is there; the generator itself stays with
-    the node, and a hook that took something out of it would take it away from the dataset.
+    Each chunk goes to ``before_dataset_saved`` when it is there; the iterator itself stays with
+    the node, and a hook that took something out of it would take it away from the node.
     """
 
     def __iter__(self) -> Iterator[Any]:
-        raise TypeError("the chunks of a generator node cannot be taken out by a hook")
+        raise TypeError("an iterator stays with its node: no hook can take something out of it")
 
 
 def _portable(value: Any) -> Any:
     return Chunks() if isinstance(value, Iterator) else value
+
+
+def _without_stand_ins(result: Any) -> Any:
+    # A hook that hands back what it was given must not replace an iterator by its stand-in.
+    if isinstance(result, dict):
+        return {name: value for name, value in result.items() if not isinstance(value, Chunks)}
+    return result
 
 
 def answer_hook(

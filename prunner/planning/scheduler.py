@@ -45,6 +45,7 @@ class Scheduler:
         done: Steps that finished well.
         failed: Steps that failed.
         stopping: True once a step failed: nothing new starts.
+        pinned: Steps that run, or ran, in the parent process.
     """
 
     def __init__(self, plan: RunPlan) -> None:
@@ -53,7 +54,7 @@ class Scheduler:
         self.done: set[int] = set()
         self.failed: set[int] = set()
         self.stopping = False
-        self._pinned = set(plan.pinned)
+        self.pinned = set(plan.pinned)
         self._idle: list[int] = []
         self._open = False
         self._waiting = {step.index: len(step.parents) for step in plan.steps}
@@ -68,10 +69,6 @@ class Scheduler:
     def finished(self) -> bool:
         """True when nothing runs and nothing more will start."""
         return not self.running and (self.stopping or len(self.done) == len(self.plan.steps))
-
-    def is_pinned(self, step: int) -> bool:
-        """True if the step runs, or ran, in the parent process."""
-        return step in self._pinned
 
     def begin(self) -> list[Decision]:
         """The run begins without waiting for a worker: there is none to wait for."""
@@ -123,8 +120,8 @@ class Scheduler:
 
     def pin(self, steps: Iterable[int]) -> None:
         """These steps turned out to need the parent process. They must not have started."""
-        self._pinned.update(steps)
-        moved = [entry for entry in self._for_workers if entry[1] in self._pinned]
+        self.pinned.update(steps)
+        moved = [entry for entry in self._for_workers if entry[1] in self.pinned]
         for entry in moved:
             self._for_workers.remove(entry)
             heapq.heappush(self._for_parent, entry)
@@ -145,13 +142,13 @@ class Scheduler:
         for index in started | set(queued):
             assert self.plan.steps[index].parents <= self.done, "a step came before its parent"
         for worker, index in self.running.items():
-            assert (worker == PARENT) == (index in self._pinned), "a step runs in the wrong place"
+            assert (worker == PARENT) == (index in self.pinned), "a step runs in the wrong place"
         assert all(count >= 0 for count in self._loads_left.values()), "released too early"
         if self._open and not self.stopping:
             assert not (self._idle and self._for_workers), "a worker idles though work is ready"
 
     def _enqueue(self, step: Step) -> None:
-        queue = self._for_parent if step.index in self._pinned else self._for_workers
+        queue = self._for_parent if step.index in self.pinned else self._for_workers
         heapq.heappush(queue, (-step.rank, step.index))
 
     def _vacate(self, index: int) -> None:

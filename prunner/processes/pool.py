@@ -38,9 +38,8 @@ from loky.process_executor import ProcessPoolExecutor
 
 from prunner.bridge import link as links
 from prunner.bridge.link import Link
-from prunner.bridge.logs import bare_kedro_logging
 from prunner.bridge.messages import FromWorker, Stop, WorkerGone
-from prunner.processes import worker
+from prunner.processes import main_module, worker
 
 GRACE = 5.0  # seconds that a worker has to end by itself after it was told to
 
@@ -161,15 +160,11 @@ class WorkerPool:
 
 @contextlib.contextmanager
 def _starting(start_method: str) -> Iterator[None]:
-    """What a start method needs around the moment when a process is started."""
     with contextlib.ExitStack() as stack:
+        stack.enter_context(main_module.not_imported())
         if start_method == "fork":
             # Python 3.12 and later warn of every fork while there are threads. The threads
             # here are loky's and wait; whoever chose "fork" knows of his own.
             stack.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore", DeprecationWarning)
-        elif start_method == "spawn":
-            # The new process inherits the environment and imports the main module, and with it
-            # maybe Kedro, before any line of ours runs there.
-            stack.enter_context(bare_kedro_logging())
         yield

@@ -9,6 +9,7 @@ A new process knows nothing of the project: ``kedro.framework.project.PACKAGE_NA
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 from collections.abc import Mapping
@@ -61,8 +62,10 @@ class ProjectState:
         from kedro.framework import project
 
         project.configure_project(self.package_name)
-        # Kedro swallows an import error of settings.py unless it is asked to validate it.
-        project.validate_settings()
+        # Kedro swallows an import error of settings.py unless it is asked to validate it; where
+        # there is no such file, it would say so again in every worker.
+        if importlib.util.find_spec(f"{self.package_name}.settings") is not None:
+            project.validate_settings()
         if self.requested_pipelines is not None:
             project.pipelines.set_requested(list(self.requested_pipelines))
 
@@ -97,11 +100,12 @@ def project_initializer() -> ProjectInitializer:
         with ProcessPoolExecutor(initializer=prunner.project_initializer()) as pool: ...
         with multiprocessing.Pool(initializer=prunner.project_initializer()) as pool: ...
         loky.get_reusable_executor(initializer=prunner.project_initializer())
-        joblib.parallel_config("loky", initializer=prunner.project_initializer())
+        joblib.parallel_config("loky", initializer=prunner.project_initializer())  # joblib 1.5
 
     Call it where the project is configured (in a node, in a hook, after
     ``bootstrap_project``); it captures the package name, ``sys.path``, the environment and
-    the working directory of that moment.
+    the working directory of that moment. Such a process logs as every one that imports Kedro:
+    through handlers of its own, made from the project's logging configuration.
 
     Returns:
         A picklable callable.

@@ -88,7 +88,7 @@ class StepRunner:
         in_memory = {}
         for name in datasets_of(node):
             if name in book.in_memory:
-                in_memory[name] = ExchangeDataset(self._exchange, inputs.get(name))
+                in_memory[name] = ExchangeDataset(name, self._exchange, inputs.get(name))
                 kedro_internals.add_dataset(self._catalog, name, in_memory[name])
                 continue
             if name in book.datasets and not kedro_internals.has_dataset(self._catalog, name):

@@ -37,7 +37,18 @@ def _nothing_left():
 
 
 def _children() -> set[psutil.Process]:
-    return {child for child in psutil.Process().children(recursive=True) if not _is_kept(child)}
+    here = psutil.Process().children()
+    kept = {child for child in here if _is_kept(child)}
+    # A process that the fork server started has the command line of the server.
+    below = {each for child in here for each in _below(child)}
+    return set(here) - kept | below
+
+
+def _below(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _is_kept(process: psutil.Process) -> bool:

@@ -124,5 +124,5 @@ def leave_a_thread() -> int:
 def print_pid_and_wait() -> None:
     import threading
 
-    print(f"worker {os.getpid()}", flush=True)
+    print(f" worker {os.getpid()} ", flush=True)
     threading.Event().wait()

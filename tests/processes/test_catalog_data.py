@@ -69,7 +69,7 @@ def test_frames_and_models_arrive_whole(start_method):
 
 
 def test_persistent_versioned_factory_and_transcoded_datasets(start_method, tmp_path):
-    config = {
+    config: dict[str, dict[str, Any]] = {
         "raw": {"type": "pandas.CSVDataset", "filepath": f"{tmp_path.as_posix()}/raw.csv"},
         "versioned": {
             "type": "json.JSONDataset",
@@ -188,10 +188,9 @@ def test_confirms(start_method, tmp_path, elsewhere):
         }
     }
     catalog = DataCatalog.from_config(config)
-    confirms = {"confirms": "news"}
     steps = [
-        node(nodes.joined, "news", "text", **({} if elsewhere else confirms)),
-        node(nodes.identity, "text", "out", **(confirms if elsewhere else {})),
+        node(nodes.joined, "news", "text", confirms=None if elsewhere else "news"),
+        node(nodes.identity, "text", "out", confirms="news" if elsewhere else None),
     ]
     assert run(steps, catalog, start_method) == {"out": "ab"}
     assert DataCatalog.from_config(config).load("news") == {}

@@ -134,7 +134,6 @@ class Recorder:
 
 DATASETS = """
 from pathlib import Path
-from typing import Any
 
 from kedro.io import AbstractDataset
 
@@ -184,7 +183,6 @@ TWO_RUNS = """
 import logging
 import sys
 from pathlib import Path
-from typing import Any
 
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
@@ -466,8 +464,8 @@ def test_script_without_project_runs(tmp_path: Path, start_method: str) -> None:
     assert_weighed(make_folder(tmp_path / "bare"), script, start_method)
 
 
-def test_script_needs_no_guard_under_loky(tmp_path: Path) -> None:
-    assert_weighed(make_folder(tmp_path / "bare"), BARE_SCRIPT + "main()\n", "loky")
+def test_script_needs_no_guard(tmp_path: Path, start_method: str) -> None:
+    assert_weighed(make_folder(tmp_path / "bare"), BARE_SCRIPT + "main()\n", start_method)
 
 
 LATE_SCRIPT = """
@@ -475,7 +473,6 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline, node

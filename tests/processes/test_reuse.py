@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -87,16 +89,14 @@ def test_workers_end_with_a_parent_that_is_killed(start_method, tmp_path):
         text=True,
         encoding="utf-8",
     )
+    assert parent.stdout is not None
     with parent, parent.stdout as lines:
-        worker = next(int(line.split()[1]) for line in lines if line.startswith("worker"))
-        started = psutil.Process(worker)
+        found = (re.search(r"worker (\d+) ", line) for line in lines)
+        worker = psutil.Process(next(int(match[1]) for match in found if match))
         parent.kill()
-        started.wait(timeout=60)
-    folder = [path for path in _files_of(parent.pid)]
-    for path in folder:  # a killed parent cannot remove what it made
-        for name in os.listdir(path):
-            os.unlink(os.path.join(path, name))
-        os.rmdir(path)
+        worker.wait(timeout=60)
+    for path in _files_of(parent.pid):  # a killed parent cannot remove what it made
+        shutil.rmtree(path)
 
 
 SCRIPT = """

@@ -1,0 +1,3 @@
+"""Four kinds of models, cross-validated on handwritten digits."""
+
+__version__ = "0.1"

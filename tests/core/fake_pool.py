@@ -1,0 +1,202 @@
+"""Workers that are threads, and an inbox that decides whose message comes next.
+
+The dispatcher, the errands and the worker's ``StepRunner`` are the real ones; only processes
+are missing. The random generator alone says in which order messages arrive, so that a
+failing example can be repeated.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from random import Random
+from typing import Any
+
+from prunner import ParallelRunner
+from prunner.bridge.data import DataRef, Exchange
+from prunner.bridge.messages import (
+    BeginRun,
+    Failed,
+    Finished,
+    FromWorker,
+    Ready,
+    RunStep,
+    Stop,
+    WorkerGone,
+)
+from prunner.dispatcher import Abort, Dispatcher, End, RunHere
+from prunner.errands import Errands
+from prunner.planning.plan import RunPlan
+from prunner.planning.scheduler import Scheduler
+from prunner.processes.steps import StepRunner
+
+
+class FakeWorker:
+    """A thread that runs steps as ``prunner.processes.worker.serve`` does in a process.
+
+    Args:
+        number: The worker's number.
+        dies_at: The step that ends it.
+    """
+
+    def __init__(self, number: int, dies_at: int | None = None) -> None:
+        self.number = number
+        self.told: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.said: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.ran: list[int] = []
+        self._dies_at = dies_at
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self.said.put(FromWorker(number, Ready()))
+        self._thread.start()
+
+    # The worker's end of the link.
+
+    def send(self, message: Any) -> None:
+        self.said.put(FromWorker(self.number, message))
+
+    def receive(self) -> Any:
+        return self.told.get()
+
+    def join(self) -> None:
+        self.told.put(Stop())
+        self._thread.join()
+
+    def _serve(self) -> None:
+        runner: StepRunner | None = None
+        while True:
+            match self.receive():
+                case BeginRun() as begin:
+                    runner = StepRunner(begin, self)  # type: ignore[arg-type]
+                case RunStep(step=step) if step == self._dies_at:
+                    self.said.put(WorkerGone(self.number, 4711, -9))
+                    return
+                case RunStep() as message:
+                    assert runner is not None
+                    self.ran.append(message.step)
+                    self.send(runner.run(message))
+                case Stop():
+                    return
+
+
+class FakePool:
+    """Pool and inbox in one.
+
+    Args:
+        count: Number of workers.
+        random: Chooses whose message comes next.
+        dies_at: The step that ends the worker that runs it.
+    """
+
+    def __init__(self, count: int, random: Random, dies_at: int | None = None) -> None:
+        self.workers = [FakeWorker(number, dies_at) for number in range(count)]
+        self._random = random
+        self._will_speak = set(range(count))
+        self._parents: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._parents_steps = 0
+        self._aborted = False
+
+    # What the dispatcher and the errands take for the pool.
+
+    def send(self, number: int, message: Any) -> None:
+        if isinstance(message, RunStep):
+            self._will_speak.add(number)
+        self.workers[number].told.put(message)
+
+    def stop(self) -> None:
+        for worker in self.workers:
+            worker.join()
+
+    # What the dispatcher and the runner take for the inbox.
+
+    def put(self, event: Any) -> None:
+        self._parents.put(event)
+
+    def get(self) -> Any:
+        sources = sorted(self._will_speak)
+        if self._parents_steps:
+            sources.append(-1)
+        assert sources, "the run goes on though nobody will say anything any more"
+        source = self._random.choice(sources)
+        if source == -1:
+            self._parents_steps -= 1
+            return self._parents.get()
+        event = self.workers[source].said.get()
+        match event:
+            case FromWorker(message=Finished() | Failed() | Ready()) | WorkerGone():
+                self._will_speak.discard(source)
+        return event
+
+    def expect_a_step_here(self) -> None:
+        self._parents_steps += 1
+
+
+class _Errands(queue.SimpleQueue):  # type: ignore[type-arg]
+    """The dispatcher's errands, which tell the inbox that the parent will report something."""
+
+    def __init__(self, pool: FakePool) -> None:
+        self._pool = pool
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        if isinstance(item, RunHere):
+            self._pool.expect_a_step_here()
+        super().put(item, block, timeout)
+
+
+class FakeRunner(ParallelRunner):
+    """The real runner with fake processes.
+
+    Args:
+        max_workers: As of the real one.
+        random: Chooses whose message comes next.
+        dies_at: The step that ends the worker that runs it.
+        is_async: As of the real one.
+
+    Attributes:
+        done: The steps that are done after a run, in order.
+        ran_there: The steps that ran in workers.
+        pinned: The steps that had to run in the parent.
+    """
+
+    def __init__(
+        self,
+        max_workers: int,
+        random: Random,
+        dies_at: int | None = None,
+        is_async: bool = False,
+    ) -> None:
+        super().__init__(max_workers, is_async=is_async, start_method="loky")
+        self._random = random
+        self._dies_at = dies_at
+        self.done: list[int] = []
+        self.ran_there: list[int] = []
+        self.pinned: set[int] = set()
+
+    def _execute(
+        self,
+        plan: RunPlan,
+        errands: Errands,
+        exchange: Exchange,
+        begin: BeginRun,
+        refs: dict[str, DataRef],
+    ) -> tuple[BaseException, ...]:
+        # As the real one, step by step.
+        workers = plan.workers_needed(self._max_workers)
+        pool = FakePool(workers, self._random, self._dies_at)
+        scheduler = Scheduler(plan)
+        dispatcher = Dispatcher(scheduler, pool, exchange, begin, refs=refs, inbox=pool)  # type: ignore[arg-type]
+        dispatcher.errands = _Errands(pool)
+        loop = threading.Thread(target=dispatcher.run, args=(workers > 0,), daemon=True)
+        loop.start()
+        try:
+            end: End = errands.run(dispatcher.errands, pool, pool.put)
+        finally:
+            pool.put(Abort())
+            loop.join()
+            pool.stop()
+        errands.adopt({name: dispatcher.refs[name] for name in dispatcher.foreign})
+        scheduler.validate()
+        assert scheduler.finished
+        self.done = list(errands.done)
+        self.pinned = {step.index for step in plan.steps if step.index in scheduler.pinned}
+        self.ran_there = [step for worker in pool.workers for step in worker.ran]
+        return end.errors

@@ -1,0 +1,298 @@
+from __future__ import annotations
+
+import queue
+from typing import Any
+
+import pytest
+
+from prunner.bridge.data import DataRef
+from prunner.bridge.failure import Failure
+from prunner.bridge.messages import (
+    BeginRun,
+    Failed,
+    Finished,
+    FromWorker,
+    HookCall,
+    LogMessage,
+    Ready,
+    RunStep,
+    StartFailed,
+    WorkerGone,
+)
+from prunner.dispatcher import (
+    Abort,
+    AnswerHook,
+    Dispatcher,
+    End,
+    HandleLog,
+    NoteDone,
+    RanHere,
+    ReleaseDataset,
+    RunHere,
+)
+from prunner.errors import WorkerDied, WorkerStartError
+from prunner.planning.scheduler import Scheduler
+from tests.core.test_scheduler import independent, plan_of
+
+BEGIN = BeginRun(("folder",), DataRef(None, b"", 0), {}, False, None)
+
+
+def ref(text):
+    return DataRef(None, text.encode(), len(text))
+
+
+class RecordingPool:
+    def __init__(self):
+        self.sent = []
+
+    def send(self, number, message):
+        self.sent.append((number, message))
+
+
+class RecordingExchange:
+    def __init__(self):
+        self.released = []
+
+    def release(self, ref):
+        self.released.append(ref)
+
+
+class Run:
+    """A whole run whose events are known beforehand."""
+
+    def __init__(self, plan, *events, refs=None, has_workers=True):
+        self.pool, self.exchange = RecordingPool(), RecordingExchange()
+        inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        for event in (*events, Abort()):
+            inbox.put(event)
+        self.dispatcher = Dispatcher(
+            Scheduler(plan),
+            self.pool,
+            self.exchange,  # type: ignore[arg-type]
+            BEGIN,
+            refs=refs or {},
+            inbox=inbox,
+            package="my_project",
+        )
+        self.dispatcher.run(has_workers)
+        self.errands: list[Any] = []
+        while not self.dispatcher.errands.empty():
+            self.errands.append(self.dispatcher.errands.get())
+        end = self.errands.pop()
+        assert isinstance(end, End)
+        self.errors = end.errors
+        self.aborted = inbox.empty()
+
+
+def said(message, worker=0):
+    return FromWorker(worker, message)
+
+
+def test_a_worker_is_told_of_the_run_and_then_of_its_steps():
+    run = Run(
+        plan_of([(["raw"], ["a"]), (["a"], ["b"])]),
+        said(Ready()),
+        said(Finished(0, {"a": ref("a")})),
+        said(Finished(1, {"b": ref("b")})),
+        refs={"raw": ref("raw"), "unused": ref("unused")},
+    )
+    assert run.pool.sent == [
+        (0, BEGIN),
+        (0, RunStep(0, {"raw": ref("raw")})),
+        (0, RunStep(1, {"a": ref("a")})),
+    ]
+    assert run.errands == [NoteDone(0), NoteDone(1), ReleaseDataset("a")]
+    assert run.exchange.released == [ref("a")]
+    assert run.dispatcher.refs.keys() == {"raw", "unused", "b"}
+    assert run.errors == ()
+    assert not run.aborted
+
+
+def test_a_step_is_noted_before_its_datasets_are_released():
+    run = Run(
+        plan_of([(["raw"], ["a@save"]), (["a@load"], ["b"])]),
+        said(Ready()),
+        said(Finished(0, {})),
+        said(Finished(1, {})),
+    )
+    assert run.errands == [
+        NoteDone(0),
+        ReleaseDataset("a@save"),
+        NoteDone(1),
+        ReleaseDataset("a@load"),
+    ]
+
+
+def test_what_needs_the_parent_becomes_an_errand_in_the_order_of_arrival():
+    call, log = HookCall(0, "before_node_run", {}), LogMessage({"msg": "text"})
+    run = Run(independent(1), said(Ready()), said(log), said(call), said(Finished(0, {})))
+    assert run.errands == [HandleLog(log), AnswerHook(0, call), NoteDone(0)]
+
+
+def test_a_pinned_step_is_an_errand_and_its_end_an_event():
+    run = Run(
+        plan_of([(["raw"], ["a"]), (["a"], ["b"]), (["b"], ["c"])], pinned=[1]),
+        said(Ready()),
+        said(Finished(0, {"a": ref("a")})),
+        RanHere(1, {"b": ref("b")}, frozenset()),
+        said(Finished(2, {})),
+    )
+    assert RunHere(1, {"a": ref("a")}) in run.errands
+    assert run.pool.sent[-1] == (0, RunStep(2, {"b": ref("b")}))
+    assert run.errors == ()
+
+
+def test_without_workers_pinned_steps_begin_at_once():
+    run = Run(independent(1, pinned=[0]), RanHere(0, {}, frozenset()), has_workers=False)
+    assert run.errands == [RunHere(0, {}), NoteDone(0)]
+    assert run.pool.sent == []
+
+
+def test_who_loads_what_cannot_leave_the_parent_runs_there():
+    run = Run(
+        plan_of([(["raw"], ["a"]), (["a"], ["b"]), (["b"], ["c"])], pinned=[0]),
+        said(Ready()),
+        RanHere(0, {}, frozenset({"a"})),
+        RanHere(1, {"b": ref("b")}, frozenset()),
+        said(Finished(2, {})),
+    )
+    assert [e.step for e in run.errands if isinstance(e, RunHere)] == [0, 1]
+    assert run.pool.sent[-1] == (0, RunStep(2, {"b": ref("b")}))
+
+
+def test_the_parents_own_data_is_not_handed_back_to_it():
+    """It holds the very objects; a pickled copy may be less than these."""
+    run = Run(
+        plan_of(
+            [(["raw"], ["a"]), (["a", "raw"], ["b"]), (["a"], ["c"])],
+            pinned=[0, 1],
+        ),
+        said(Ready()),
+        RanHere(0, {"a": ref("a")}, frozenset()),
+        RanHere(1, {}, frozenset()),
+        said(Finished(2, {})),
+        refs={"raw": ref("raw")},
+    )
+    assert [e for e in run.errands if isinstance(e, RunHere)] == [RunHere(0, {}), RunHere(1, {})]
+    assert run.pool.sent[-1] == (0, RunStep(2, {"a": ref("a")}))
+
+
+def test_the_parent_takes_over_the_data_of_a_worker_once():
+    """Whoever loads it there next loads it from the catalog, as under SequentialRunner."""
+    run = Run(
+        plan_of([(["raw"], ["a"]), (["a"], ["b"]), (["a"], ["c"])], pinned=[1, 2]),
+        said(Ready()),
+        said(Finished(0, {"a": ref("a"), "z": ref("z")})),
+        RanHere(1, {}, frozenset()),
+        RanHere(2, {}, frozenset()),
+    )
+    here = [e for e in run.errands if isinstance(e, RunHere)]
+    assert here == [RunHere(1, {"a": ref("a")}), RunHere(2, {})]
+    assert run.dispatcher.foreign == {"z"}
+
+
+def test_the_first_error_comes_first_and_running_steps_end():
+    run = Run(
+        independent(4),
+        said(Ready(), 0),
+        said(Ready(), 1),
+        said(Failed(1, Failure.capture(ValueError("first"))), 1),
+        said(Failed(0, Failure.capture(ValueError("second"))), 0),
+    )
+    assert [str(error) for error in run.errors] == ["first", "second"]
+    assert [m.step for _, m in run.pool.sent if isinstance(m, RunStep)] == [0, 1]
+    assert run.errands == []
+    assert not run.aborted
+
+
+def test_a_pinned_step_that_fails_ends_the_run_with_its_own_exception():
+    error = ValueError("wrong")
+    run = Run(independent(2, pinned=[0, 1]), RanHere(0, {}, frozenset(), error), has_workers=False)
+    assert run.errors == (error,)
+    assert run.errands == [RunHere(0, {})]
+
+
+def test_a_worker_that_dies_at_a_step_is_an_error_with_the_name_of_its_node():
+    run = Run(
+        independent(3),
+        said(Ready(), 0),
+        said(Ready(), 1),
+        WorkerGone(1, 4711, -9),
+        said(Finished(0, {}), 0),
+    )
+    (error,) = run.errors
+    assert isinstance(error, WorkerDied)
+    assert (error.node, error.exitcode, error.pid) == ("n1", -9, 4711)
+    assert run.dispatcher._scheduler.done == {0}
+    assert not run.aborted
+
+
+def test_a_worker_that_dies_between_two_steps_is_an_error_without_a_node():
+    run = Run(independent(1), said(Ready(), 0), said(Ready(), 1), WorkerGone(1, 4711, 3))
+    (error,) = run.errors
+    assert isinstance(error, WorkerDied)
+    assert error.node is None
+
+
+def test_a_worker_that_cannot_set_up_the_project_says_why():
+    failure = Failure.capture(ImportError("no module named 'settings'"))
+    run = Run(independent(1), said(StartFailed(failure)))
+    (error,) = run.errors
+    assert isinstance(error, WorkerStartError)
+    assert error.package == "my_project"
+    assert error.cause == "ImportError: no module named 'settings'"
+    assert error.details == failure.traceback
+    assert run.pool.sent == []
+    assert run.errands == []
+    assert not run.aborted
+
+
+def test_several_workers_that_cannot_start_are_one_error():
+    failure = Failure.capture(ImportError("no module"))
+    run = Run(
+        independent(3),
+        said(Ready(), 0),
+        said(StartFailed(failure), 1),
+        said(StartFailed(failure), 2),
+        said(Finished(0, {}), 0),
+    )
+    assert [type(error) for error in run.errors] == [WorkerStartError]
+    assert run.errands == [NoteDone(0)]
+
+
+def test_the_end_of_a_worker_that_could_not_start_is_no_error_of_its_own():
+    failure = Failure.capture(ImportError("no module"))
+    run = Run(
+        independent(1),
+        said(Ready(), 0),
+        said(StartFailed(failure), 1),
+        WorkerGone(1, 4711, 1),
+        said(Finished(0, {}), 0),
+    )
+    assert [type(error) for error in run.errors] == [WorkerStartError]
+
+
+def test_a_worker_that_ends_before_it_is_ready_is_a_failed_start():
+    run = Run(independent(1), WorkerGone(0, 4711, 134))
+    (error,) = run.errors
+    assert isinstance(error, WorkerStartError)
+    assert "exit code 134" in error.cause
+
+
+def test_abort_leaves_the_loop_at_once():
+    run = Run(independent(2), said(Ready()))
+    assert run.aborted
+    assert run.errors == ()
+
+
+def test_a_fault_of_the_loop_itself_ends_the_run_with_it():
+    run = Run(independent(1), said(Ready()), said(Finished(99, {})))
+    assert len(run.errors) == 1
+    assert isinstance(run.errors[0], Exception)
+
+
+@pytest.mark.parametrize("has_workers", [True, False])
+def test_an_empty_plan_ends_at_once(has_workers):
+    run = Run(plan_of([]), has_workers=has_workers)
+    assert run.errands == []
+    assert not run.aborted

@@ -1,0 +1,289 @@
+from __future__ import annotations
+
+import enum
+import logging
+import os
+import pickle
+import sys
+import threading
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prunner.bridge.logs import LogLevels, bare_kedro_logging, handle_here, record_attributes
+
+VARIABLE = "KEDRO_LOGGING_CONFIG"
+
+
+class Unpicklable:
+    def __init__(self):
+        self.lock = threading.Lock()
+
+    def __repr__(self):
+        return "<unpicklable>"
+
+
+class Kept(logging.Handler):
+    def __init__(self):
+        super().__init__()
+        self.records = []
+
+    def emit(self, record):
+        self.records.append(record)
+
+
+@pytest.fixture
+def logging_state():
+    """Gives back the logging of this process as it was."""
+    root, manager = logging.root, logging.root.manager
+    known = dict(manager.loggerDict)
+    loggers = [root, *(x for x in known.values() if isinstance(x, logging.Logger))]
+    former = [(x, x.level, list(x.handlers), x.propagate, x.disabled) for x in loggers]
+    disabled, show = manager.disable, warnings.showwarning
+    captured = LogLevels.capture().warnings
+    logging.disable(logging.NOTSET)
+    logging.captureWarnings(False)
+    yield
+    logging.captureWarnings(captured)
+    warnings.showwarning = show
+    for logger, level, handlers, propagate, off in former:
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
+        logger.propagate, logger.disabled = propagate, off
+    for name in manager.loggerDict.keys() - known.keys():
+        del manager.loggerDict[name]
+    logging.disable(disabled)
+
+
+def record(message, *args, **kwargs):
+    return logging.getLogger("a.b").makeRecord(
+        "a.b", logging.INFO, __file__, 1, message, args, **{"exc_info": None, **kwargs}
+    )
+
+
+def travelled(original):
+    return logging.makeLogRecord(pickle.loads(pickle.dumps(record_attributes(original))))
+
+
+# --- record_attributes ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("message", "args"),
+    [
+        ("plain", ()),
+        ("100%", ()),
+        ("%s of %d, %.1f, %s %s", ("text", 3, 2.5, None, True)),
+        ("%(a)s and %(b)s", ({"a": 1, "b": "x"},)),
+    ],
+)
+def test_plain_arguments_stay_apart_from_the_message(message, args):
+    original = record(message, *args)
+    arrived = travelled(original)
+    assert arrived.msg == message
+    assert (arrived.args or ()) == (original.args or ())
+    assert arrived.getMessage() == original.getMessage()
+
+
+def test_other_arguments_are_put_into_the_message():
+    arrived = travelled(record("%s holds %s", "it", Unpicklable()))
+    assert (arrived.msg, arrived.args) == ("it holds <unpicklable>", None)
+    arrived = travelled(record("%(a)s", {"a": Unpicklable()}))
+    assert (arrived.msg, arrived.args) == ("<unpicklable>", None)
+
+
+def test_a_percent_sign_in_an_argument_is_not_formatted_again():
+    assert travelled(record("%s %s", "100%", [1])).getMessage() == "100% [1]"
+
+
+def test_a_message_that_is_no_text_becomes_one():
+    assert travelled(record(ValueError("wrong"))).getMessage() == "wrong"
+
+
+def test_the_place_and_the_time_of_the_record_arrive():
+    original = record("message")
+    arrived = travelled(original)
+    for name in ("name", "levelno", "levelname", "pathname", "lineno", "created", "process"):
+        assert getattr(arrived, name) == getattr(original, name)
+    assert (arrived.threadName, arrived.processName) == (original.threadName, original.processName)
+
+
+def test_a_traceback_arrives_as_text():
+    try:
+        raise ValueError("wrong")
+    except ValueError:
+        original = record("failed", exc_info=sys.exc_info())
+    arrived = travelled(original)
+    assert arrived.exc_info is None
+    shown = logging.Formatter("%(message)s").format(arrived)
+    assert shown == logging.Formatter("%(message)s").format(original)
+    assert "ValueError: wrong" in shown
+
+
+def test_extra_attributes_arrive():
+    original = record("message", extra={"node": "n", "count": 3, "parts": [1, (2, "x")]})
+    arrived = travelled(original)
+    assert (arrived.node, arrived.count, arrived.parts) == ("n", 3, [1, (2, "x")])
+
+
+def test_what_cannot_be_pickled_arrives_as_its_description():
+    extra = {"it": Unpicklable(), "inside": {1: [Unpicklable()]}, "markup": True}
+    arrived = travelled(record("message", extra=extra))
+    assert (arrived.it, arrived.inside) == ("<unpicklable>", {"1": ["<unpicklable>"]})
+    assert arrived.markup is True
+
+
+def test_a_number_or_text_of_a_class_of_the_moment_arrives():
+    class Colour(str, enum.Enum):
+        RED = "red"
+
+    class Level(enum.IntEnum):
+        HIGH = 3
+
+    original = record("%s %d", Colour.RED, Level.HIGH, extra={"colour": Colour.RED})
+    arrived = travelled(original)
+    assert arrived.getMessage() == original.getMessage()
+    assert "red" in str(arrived.colour).lower()
+
+
+def test_the_record_itself_is_left_as_it_is():
+    original = record("%s", Unpicklable(), exc_info=(ValueError, ValueError("x"), None))
+    before = dict(original.__dict__)
+    record_attributes(original)
+    assert original.__dict__ == before
+
+
+# --- handle_here ------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("logging_state")
+def test_a_record_goes_to_the_handlers_of_its_logger_and_of_those_above():
+    own, above, other = Kept(), Kept(), Kept()
+    logging.getLogger("prunner_test.child").addHandler(own)
+    logging.getLogger("prunner_test").addHandler(above)
+    logging.getLogger("prunner_other").addHandler(other)
+    handle_here(record_attributes(record("%s", "text")) | {"name": "prunner_test.child"})
+    assert [r.getMessage() for r in own.records] == ["text"]
+    assert own.records == above.records
+    assert other.records == []
+
+
+@pytest.mark.usefixtures("logging_state")
+def test_filters_of_the_parent_apply():
+    handler = Kept()
+    logger = logging.getLogger("prunner_test")
+    logger.addHandler(handler)
+    logger.addFilter(lambda each: "secret" not in each.getMessage())
+    for text in ("a secret", "an open word"):
+        handle_here(record_attributes(record(text)) | {"name": "prunner_test"})
+    assert [r.getMessage() for r in handler.records] == ["an open word"]
+
+
+# --- LogLevels --------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("logging_state")
+def test_levels_are_captured():
+    logging.getLogger("prunner_test").setLevel(17)
+    logging.getLogger("prunner_test.none")
+    logging.root.setLevel(33)
+    logging.disable(5)
+    levels = LogLevels.capture()
+    assert levels.levels["prunner_test"] == 17
+    assert "prunner_test.none" not in levels.levels
+    assert levels.levels[""] == 33
+    assert levels.disabled == 5
+    assert pickle.loads(pickle.dumps(levels)) == levels
+
+
+@pytest.mark.usefixtures("logging_state")
+def test_captured_warnings_are_noticed():
+    logging.captureWarnings(False)
+    assert not LogLevels.capture().warnings
+    logging.captureWarnings(True)
+    assert LogLevels.capture().warnings
+
+
+@pytest.mark.usefixtures("logging_state")
+def test_what_is_logged_is_sent_at_the_captured_levels_and_nothing_else():
+    sent: list[Any] = []
+    LogLevels({"": logging.WARNING, "prunner_test": logging.DEBUG}, 0, False).install(sent.append)
+    logging.getLogger("prunner_test.child").debug("fine detail %d", 1)
+    logging.getLogger("prunner_other").info("too fine")
+    logging.getLogger("prunner_other").warning("coarse")
+    assert [(s["name"], s["msg"], s["args"]) for s in sent] == [
+        ("prunner_test.child", "fine detail %d", (1,)),
+        ("prunner_other", "coarse", ()),
+    ]
+
+
+@pytest.mark.usefixtures("logging_state")
+def test_no_handler_but_the_relay_is_left():
+    sent: list[Any] = []
+    handler = Kept()
+    logger = logging.getLogger("prunner_test")
+    logger.addHandler(handler)
+    logger.propagate = False
+    LogLevels({"": logging.INFO}, 0, False).install(sent.append)
+    logger.warning("message")
+    assert [s["msg"] for s in sent] == ["message"]
+    assert handler.records == []
+    assert len(logging.root.handlers) == 1
+
+
+@pytest.mark.usefixtures("logging_state")
+def test_what_the_parent_has_silenced_is_not_sent():
+    sent: list[Any] = []
+    LogLevels({"": logging.INFO}, logging.WARNING, False).install(sent.append)
+    logging.getLogger("prunner_test").warning("silenced")
+    logging.getLogger("prunner_test").error("not silenced")
+    assert [s["msg"] for s in sent] == ["not silenced"]
+
+
+@pytest.mark.usefixtures("logging_state")
+def test_warnings_are_sent_where_the_parent_logs_them():
+    sent: list[Any] = []
+    LogLevels({"": logging.INFO}, 0, True).install(sent.append)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("take care", stacklevel=1)
+    assert [s["name"] for s in sent] == ["py.warnings"]
+    assert "UserWarning: take care" in sent[0]["msg"]
+
+
+@pytest.mark.usefixtures("logging_state")
+def test_a_broken_connection_does_not_reach_the_node(monkeypatch):
+    def broken(_):
+        raise OSError("the parent is gone")
+
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    LogLevels({"": logging.INFO}, 0, False).install(broken)
+    logging.getLogger("prunner_test").warning("message")
+
+
+# --- bare_kedro_logging -----------------------------------------------------------------------
+
+
+def test_kedros_logging_is_bare_meanwhile():
+    with bare_kedro_logging():
+        lines = Path(os.environ[VARIABLE]).read_text().splitlines()
+    settings = [line for line in lines if not line.startswith("#")]
+    assert settings == ["version: 1", "disable_existing_loggers: false"]
+    assert VARIABLE not in os.environ
+
+
+@pytest.mark.parametrize("former", [None, "conf/logging.yml", ""])
+@pytest.mark.parametrize("error", [None, ValueError()])
+def test_the_environment_is_as_before(monkeypatch, former, error):
+    if former is not None:
+        monkeypatch.setenv(VARIABLE, former)
+    try:
+        with bare_kedro_logging():
+            assert os.environ[VARIABLE].endswith("worker_logging.yml")
+            if error is not None:
+                raise error
+    except ValueError:
+        pass
+    assert os.environ.get(VARIABLE) == former
