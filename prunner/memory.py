@@ -46,7 +46,7 @@ def adopt(catalog: CatalogProtocol[Any, Any], name: str, ref: DataRef, exchange:
         DataTransferError: If it cannot be unpickled in this process.
     """
     try:
-        value = exchange.get(ref, detach=True)
+        value = exchange.get(ref)
     except DataTransferError as error:
         raise DataTransferError(f"dataset '{name}': {error}") from error
     kedro_internals.set_memory_value(catalog, name, value)

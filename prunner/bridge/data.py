@@ -66,17 +66,21 @@ class Exchange:
 
     Args:
         folders: Where files are written; the second and later ones when a former one is full.
+        mapped: Whether files are mapped or read. What is mapped cannot be removed on Windows.
     """
 
-    def __init__(self, folders: Sequence[str]) -> None:
+    def __init__(self, folders: Sequence[str], *, mapped: bool = True) -> None:
         self.folders = tuple(folders)
+        self._mapped = mapped
         self._undeleted: list[str] = []
 
     @classmethod
     def create(cls) -> Exchange:
         """Begin a run: folders with a fresh name, made when the first file needs one."""
         name = f"prunner-{os.getpid()}-{secrets.token_hex(8)}"
-        return cls([str(Path(base) / name) for base in _base_folders()])
+        folders = [str(Path(base) / name) for base in _base_folders()]
+        # What the parent loads outlives the run: outputs, and data that a hook keeps.
+        return cls(folders, mapped=sys.platform != "win32")
 
     def __enter__(self) -> Exchange:
         return self
@@ -109,13 +113,11 @@ class Exchange:
             return DataRef(None, b"".join(parts), size)
         return DataRef(self._write(parts, size), None, size)
 
-    def get(self, ref: DataRef, *, detach: bool = False) -> Any:
+    def get(self, ref: DataRef) -> Any:
         """Load an object that some process of the run has put.
 
         Args:
             ref: What ``put`` returned.
-            detach: Whether the object must stay usable and the file removable after this run.
-                Windows does not remove a file that is mapped, so there it is read instead.
 
         Returns:
             A private copy; its arrays are writable.
@@ -123,8 +125,7 @@ class Exchange:
         Raises:
             DataTransferError: If the bytes cannot be turned into the object again here.
         """
-        view = self._view(ref, copied=detach and sys.platform == "win32")
-        segments = list(_split(view))
+        segments = list(_split(self._view(ref)))
         try:
             return pickle.loads(segments[0], buffers=segments[1:])
         except Exception as error:
@@ -145,14 +146,14 @@ class Exchange:
         for folder in self.folders:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _view(self, ref: DataRef, copied: bool) -> memoryview:
+    def _view(self, ref: DataRef) -> memoryview:
         if ref.inline is not None:
             return memoryview(bytearray(ref.inline))
         assert ref.path is not None
         with open(ref.path, "rb") as file:
-            if copied:
-                return memoryview(bytearray(file.read()))
-            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+            if self._mapped:
+                return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+            return memoryview(bytearray(file.read()))
 
     def _write(self, parts: Sequence[bytes | memoryview], size: int) -> str:
         name = f"{os.getpid()}-{next(_numbers)}"
@@ -229,7 +230,7 @@ ExchangeDataset.__name__ = ExchangeDataset.__qualname__ = MemoryDataset.__name__
 
 def _base_folders() -> list[str]:
     on_disk = tempfile.gettempdir()
-    if os.path.isdir(_MEMORY_FOLDER) and os.access(_MEMORY_FOLDER, os.W_OK | os.X_OK):
+    if sys.platform == "linux" and os.access(_MEMORY_FOLDER, os.W_OK | os.X_OK):
         return [_MEMORY_FOLDER, on_disk]
     return [on_disk]
 

@@ -234,9 +234,9 @@ def test_what_was_loaded_stays_usable_when_the_file_is_gone(exchange):
     assert array[:3].tolist() == [7, 1, 2]
 
 
-def test_what_was_detached_stays_usable_after_the_run():
+def test_what_the_parent_loaded_stays_usable_after_the_run():
     with Exchange.create() as exchange:
-        array = exchange.get(exchange.put(np.arange(LARGE)), detach=True)
+        array = exchange.get(exchange.put(np.arange(LARGE)))
     array[0] = 7
     assert array[:3].tolist() == [7, 1, 2]
 

@@ -130,7 +130,7 @@ def versions(tmp_path):
 
     def make(save):
         version = Version(None, save)
-        return PickleDataset(filepath=str(tmp_path / "f.pkl"), version=version)
+        return PickleDataset(filepath=(tmp_path / "f.pkl").as_posix(), version=version)
 
     make("2020-01-01T00.00.00.000Z").save(1000)
     catalog = DataCatalog({"raw": MemoryDataset(1), "v": make("2030-01-01T00.00.00.000Z")})
