@@ -231,7 +231,11 @@ class Dispatcher:
             self._refuse(gone.worker, f"the process ended (exit code {gone.exitcode})", "")
             return
         step = self._scheduler.worker_gone(gone.worker)
-        name = None if step is None else self._plan.steps[step].name
+        name = None
+        if step is not None:
+            name = self._plan.steps[step].name
+            # Loading them again, here, might be what ended the worker.
+            self.foreign.difference_update(self._plan.steps[step].inputs)
         self._errors.append(WorkerDied(name, gone.exitcode, gone.pid))
 
     def _refuse(self, worker: int, cause: str, details: str) -> None:

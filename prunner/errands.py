@@ -114,10 +114,15 @@ class Errands:
                 case End() as end:
                     return end
 
-    def adopt(self, made: Mapping[str, DataRef]) -> None:
-        """Let the real catalog hold in-memory data that workers made."""
+    def adopt(self, made: Mapping[str, DataRef]) -> list[DataTransferError]:
+        """Let the real catalog hold in-memory data that workers made; return what went wrong."""
+        errors = []
         for name, ref in made.items():
-            adopt(self._catalog, name, ref, self._exchange)
+            try:
+                adopt(self._catalog, name, ref, self._exchange)
+            except DataTransferError as error:
+                errors.append(error)
+        return errors
 
     def _known(self, step: int) -> dict[str, Any]:
         return {
@@ -142,7 +147,8 @@ class Errands:
 
     def _run_here(self, step: int, inputs: dict[str, DataRef]) -> RanHere:
         try:
-            self.adopt(inputs)
+            for error in self.adopt(inputs):
+                raise error
             Task(
                 node=self._nodes[step],
                 catalog=self._catalog,

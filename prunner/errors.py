@@ -69,10 +69,11 @@ class WorkerDied(WorkerError):
 
     def __str__(self) -> str:
         where = f"while it ran node '{self.node}'" if self.node else "between two nodes"
+        advice = " Run the node alone with SequentialRunner to find out." if self.node else ""
         return (
             f"Worker process {self.pid} ended {where} ({_describe_exit(self.exitcode)}). "
             "Likely reasons are a lack of memory (the system ends the process) or a crash in "
-            "native code. Run the node alone with SequentialRunner to find out."
+            f"native code.{advice}"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import operator
 import os
 
 from loky import cpu_count
@@ -83,14 +84,18 @@ def check_max_workers(max_workers: int | None) -> int:
     if max_workers is None:
         cpus: int = cpu_count()
         return cpus
-    if isinstance(max_workers, bool) or not isinstance(max_workers, int):
+    try:
+        if isinstance(max_workers, bool):
+            raise TypeError
+        number = operator.index(max_workers)  # takes numpy's integers too
+    except TypeError:
         raise OptionError(
             f"max_workers must be a positive whole number or None, not {max_workers!r} "
             f"({type(max_workers).__name__})."
-        )
-    if max_workers < 1:
-        raise OptionError(f"max_workers must be at least 1, not {max_workers}.")
-    return max_workers
+        ) from None
+    if number < 1:
+        raise OptionError(f"max_workers must be at least 1, not {number}.")
+    return number
 
 
 def check_is_async(is_async: bool) -> bool:

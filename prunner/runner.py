@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import pickle
 import queue
 import threading
@@ -18,7 +19,6 @@ from prunner.bridge.logs import LogLevels
 from prunner.bridge.messages import BeginRun
 from prunner.dispatcher import Abort, Dispatcher
 from prunner.errands import Errands
-from prunner.errors import DataTransferError
 from prunner.memory import share_inputs
 from prunner.options import check_is_async, check_max_workers, resolve_start_method
 from prunner.planning.plan import RunPlan
@@ -110,6 +110,9 @@ class ParallelRunner(AbstractRunner):
             self._logger.info("Using synchronous mode for loading and saving data.")
         hooks = hook_manager or kedro_internals.no_hooks()
         book, pinned = write_book(pipeline, catalog)
+        if multiprocessing.current_process().daemon:
+            reason = "this process is itself a worker of a pool and may not start others"
+            pinned = dict.fromkeys(range(len(pipeline.nodes)), reason)
         with Exchange.create() as exchange:
             refs = share_inputs(pipeline, catalog, book, pinned, exchange)
             plan = RunPlan.from_pipeline(pipeline, book.in_memory, pinned)
@@ -172,11 +175,8 @@ class ParallelRunner(AbstractRunner):
             pool.start(workers)
             loop.start()
             end = errands.run(dispatcher.errands, pool, inbox.put)
-        try:
-            errands.adopt({name: dispatcher.refs[name] for name in dispatcher.foreign})
-        except DataTransferError as error:
-            return (*end.errors, error)
-        return end.errors
+        late = errands.adopt({name: dispatcher.refs[name] for name in dispatcher.foreign})
+        return (*end.errors, *late)
 
     def _announce(self, plan: RunPlan) -> None:
         """Say once which nodes stay in the main process, and why."""

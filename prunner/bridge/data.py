@@ -128,7 +128,7 @@ class Exchange:
         segments = list(_split(self._view(ref)))
         try:
             return pickle.loads(segments[0], buffers=segments[1:])
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise DataTransferError(
                 f"in-memory data of {ref.size} bytes could not be unpickled in process "
                 f"{os.getpid()}: {type(error).__name__}: {error}"

@@ -7,16 +7,19 @@ is never sent, and data travels only where some implementation takes it.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from prunner.bridge.failure import Failure
 from prunner.bridge.messages import HookCall, HookReply
+from prunner.errors import DataTransferError
 
 if TYPE_CHECKING:
     from pluggy import PluginManager
 
-    from prunner.bridge.data import Exchange
+    from prunner.bridge.data import DataRef, Exchange
 
 RELAYED = (
     "before_node_run",
@@ -83,13 +86,12 @@ class HookRelay:
         return lambda **arguments: self._relay(name, taken, arguments)
 
     def _relay(self, name: str, taken: frozenset[str], arguments: dict[str, Any]) -> list[Any]:
-        data = {path: _portable(value) for path, value in _flatten(arguments, taken)}
         error = arguments.get("error")
         call = HookCall(
             step=self.step,
             hook=name,
             plain={key: value for key, value in arguments.items() if key == "dataset_name"},
-            data={path: self._exchange.put(value) for path, value in data.items()},
+            data={path: self._put(value) for path, value in _flatten(arguments, taken)},
             error=None if error is None else Failure.capture(error),
         )
         reply = self._ask(call)
@@ -100,6 +102,13 @@ class HookRelay:
         result: list[Any] = self._exchange.get(reply.result)
         self._exchange.release(reply.result)
         return [_without_stand_ins(each) for each in result]
+
+    def _put(self, value: Any) -> DataRef:
+        if not isinstance(value, Iterator):
+            with contextlib.suppress(DataTransferError):
+                return self._exchange.put(value)
+        kind = type(value)
+        return self._exchange.put(StaysWithNode(f"{kind.__module__}.{kind.__qualname__}"))
 
 
 def _flatten(
@@ -113,25 +122,35 @@ def _flatten(
                 yield (name, dataset), value
 
 
-class Chunks:
-    """Stands for an iterator, such as the generator of a node that yields its output in chunks.
+@dataclass(frozen=True)
+class StaysWithNode:
+    """Stands in a hook for an object that cannot leave the worker.
 
-    Each chunk goes to ``before_dataset_saved`` when it is there; the iterator itself stays with
-    the node, and a hook that took something out of it would take it away from the node.
+    That is what cannot be pickled, and every iterator, such as the generator of a node that
+    yields its output in chunks: a hook that took something out of it would take it away from
+    the node. Each chunk goes to ``before_dataset_saved`` when it is there.
+
+    Attributes:
+        type_name: Full name of the object's class.
     """
 
+    type_name: str
+
     def __iter__(self) -> Iterator[Any]:
-        raise TypeError("an iterator stays with its node: no hook can take something out of it")
+        """Refuse, as this is not the object.
 
-
-def _portable(value: Any) -> Any:
-    return Chunks() if isinstance(value, Iterator) else value
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError(f"an object of type {self.type_name} stays with its node, not here")
 
 
 def _without_stand_ins(result: Any) -> Any:
-    # A hook that hands back what it was given must not replace an iterator by its stand-in.
+    # A hook that hands back what it was given must not replace an object by its stand-in.
     if isinstance(result, dict):
-        return {name: value for name, value in result.items() if not isinstance(value, Chunks)}
+        return {
+            name: value for name, value in result.items() if not isinstance(value, StaysWithNode)
+        }
     return result
 
 

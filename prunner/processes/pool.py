@@ -110,7 +110,9 @@ class WorkerPool:
             each.manager.join(max(0.0, deadline - time.monotonic()))
             if each.manager.is_alive():  # something keeps the process from exiting
                 kill_process_tree(each.process)
-                each.manager.join()
+                # A process that a node started and let go may hold loky's pipe for as long as
+                # it likes; nobody waits for it.
+                each.manager.join(GRACE)
             if each.reader is not None:
                 each.reader.join(GRACE)
             each.link.close()

@@ -37,17 +37,29 @@ class ProjectState:
 
     @classmethod
     def capture(cls) -> ProjectState:
-        """The state of this process."""
+        """The state of this process.
+
+        Raises:
+            WorkerStartError: If the current working directory has been removed.
+        """
         from kedro.framework import project
+
+        from prunner.errors import WorkerStartError
 
         # Kedro 1.0 loads all pipelines always and has no such attribute.
         requested = getattr(project.pipelines, "_requested_pipelines", None)
+        try:
+            folder = os.getcwd()
+        except FileNotFoundError as error:
+            # multiprocessing and loky could not start a process there either.
+            cause = "the current working directory does not exist any more"
+            raise WorkerStartError(project.PACKAGE_NAME, cause) from error
         return cls(
             package_name=project.PACKAGE_NAME,
             requested_pipelines=None if requested is None else tuple(requested),
-            sys_path=tuple(path or os.getcwd() for path in sys.path),
+            sys_path=tuple(path or folder for path in sys.path),
             environ=dict(os.environ),
-            folder=os.getcwd(),
+            folder=folder,
         )
 
     def restore(self) -> None:

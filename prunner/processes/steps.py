@@ -18,7 +18,8 @@ from prunner.bridge.failure import Failure
 from prunner.bridge.hooks import HookRelay
 from prunner.bridge.link import Link
 from prunner.bridge.messages import BeginRun, Failed, Finished, HookCall, HookReply, RunStep
-from prunner.processes.book import RunBook, datasets_of
+from prunner.errors import DataTransferError
+from prunner.processes.book import MAIN_TAG, RunBook, datasets_of
 
 
 class StepRunner:
@@ -57,7 +58,7 @@ class StepRunner:
 
     def _execute(self, step: int, inputs: Mapping[str, DataRef]) -> dict[str, DataRef]:
         book = self._open_book()
-        node: Node = pickle.loads(book.nodes[step])
+        node: Node = _unpickle("the node", book.nodes[step])
         in_memory = self._prepare(node, book, inputs)
         self._hooks.step = step
         Task(
@@ -77,7 +78,7 @@ class StepRunner:
     def _open_book(self) -> RunBook:
         if self._book is None:
             book: RunBook = self._exchange.get(self._begin.book)
-            self._catalog = pickle.loads(book.catalog)
+            self._catalog = _unpickle("the catalog", book.catalog)
             self._book = book
         return self._book
 
@@ -92,7 +93,7 @@ class StepRunner:
                 kedro_internals.add_dataset(self._catalog, name, in_memory[name])
                 continue
             if name in book.datasets and not kedro_internals.has_dataset(self._catalog, name):
-                dataset = pickle.loads(book.datasets[name])
+                dataset = _unpickle(f"dataset '{name}'", book.datasets[name])
                 kedro_internals.add_dataset(self._catalog, name, dataset)
             if name in book.internal and name in node.inputs and name not in self._saved_here:
                 # Another process saved it: forget what was listed or resolved before that.
@@ -104,6 +105,16 @@ class StepRunner:
             self._link.send(call)
             reply: HookReply = self._link.receive()
             return reply
+
+
+def _unpickle(what: str, pickled: Any) -> Any:
+    try:
+        return pickle.loads(pickled)
+    except Exception as error:
+        raise DataTransferError(
+            f"{what} could not be unpickled in a worker: {type(error).__name__}: {error}. Tag the "
+            f"node with '{MAIN_TAG}' to run it in the main process."
+        ) from error
 
 
 def _flush() -> None:

@@ -8,8 +8,7 @@ from kedro.framework.hooks.manager import _create_hook_manager, _NullPluginManag
 
 from prunner.bridge.data import Exchange
 from prunner.bridge.failure import RemoteError, RemoteTraceback
-from prunner.bridge.hooks import RELAYED, HookRelay, answer_hook, implemented_hooks
-from prunner.errors import DataTransferError
+from prunner.bridge.hooks import RELAYED, HookRelay, StaysWithNode, answer_hook, implemented_hooks
 from tests.random_nodes import Handle, NodeFailed
 
 KNOWN = {"node": "the node", "catalog": "the catalog", "is_async": False, "run_id": "the run"}
@@ -256,15 +255,23 @@ def test_on_node_error_gets_the_error(exchange, error):
     assert (node, inputs) == ("the node", {"a": 1})
 
 
-def test_data_that_cannot_leave_a_worker_is_named_by_its_type(exchange):
+def test_a_hook_gets_a_stand_in_for_what_cannot_leave_a_worker(exchange):
+    seen = []
+
     class Hooks:
         @hook_impl
         def after_dataset_loaded(self, data):
-            pass
+            seen.append(data)
+
+        @hook_impl
+        def before_node_run(self, inputs):
+            return inputs
 
     relay = Bridge(exchange, Hooks()).relay
-    with pytest.raises(DataTransferError, match=r"tests\.random_nodes\.Handle cannot be pickled"):
-        relay.hook.after_dataset_loaded(dataset_name="d", data=Handle(1), node="n")
+    relay.hook.after_dataset_loaded(dataset_name="d", data=Handle(1), node="n")
+    assert seen == [StaysWithNode("tests.random_nodes.Handle")]
+    # Handed back, it does not replace the object.
+    assert before_node_run(relay, a=Handle(1), b=2) == [{"b": 2}]
 
 
 def test_a_generator_is_seen_by_hooks_and_not_used_up(exchange):

@@ -126,3 +126,7 @@ def print_pid_and_wait() -> None:
 
     print(f" worker {os.getpid()} ", flush=True)
     threading.Event().wait()
+
+
+def type_name(value: Any) -> str:
+    return type(value).__name__

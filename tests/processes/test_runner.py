@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
+import threading
+from typing import Any
 
 import loky
 import psutil
 import pytest
-from kedro.io import DataCatalog, MemoryDataset
+from kedro.framework.hooks import hook_impl
+from kedro.framework.hooks.manager import _create_hook_manager
+from kedro.io import AbstractDataset, DataCatalog, MemoryDataset
 from kedro.pipeline import node, pipeline
 from kedro.runner import AbstractRunner
 from kedro.runner import ParallelRunner as KedrosParallelRunner
 
-from prunner import ParallelRunner
+from prunner import ParallelRunner, WorkerStartError
 from tests.processes import nodes
 
 
@@ -92,3 +97,64 @@ def test_an_empty_pipeline_and_one_without_work_for_workers(start_method):
     assert runner.run(pipeline([]), DataCatalog()) == {}
     here = pipeline([node(nodes.worker_pid, None, "pid", tags="prunner.main")])
     assert runner.run(here, DataCatalog())["pid"].load() == nodes.worker_pid()
+
+
+def pid_in_a_daemonic_process(queue):
+    steps = pipeline([node(nodes.worker_pid, None, "pid")])
+    outputs = ParallelRunner(max_workers=1).run(steps, DataCatalog())
+    queue.put(outputs["pid"].load() == nodes.worker_pid())
+
+
+def test_where_no_process_may_be_started_the_nodes_run_here():
+    context = multiprocessing.get_context("spawn")
+    queue = context.SimpleQueue()
+    process = context.Process(target=pid_in_a_daemonic_process, args=(queue,), daemon=True)
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    assert queue.get()
+    queue.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps the folder")
+def test_a_working_directory_that_was_removed_is_named(tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(WorkerStartError, match="current working directory does not exist"):
+        ParallelRunner(max_workers=1).run(chains(1, 1), DataCatalog({"one": MemoryDataset(1)}))
+
+
+class HoldingHooks:
+    """Takes data, as a plugin does that looks at every dataset."""
+
+    def __init__(self):
+        self.seen = []
+
+    @hook_impl
+    def before_node_run(self, inputs):
+        self.seen.append(sorted(inputs))
+
+
+class LockDataset(AbstractDataset[Any, Any]):
+    """Loads what cannot be pickled, as a dataset of open connections does."""
+
+    def load(self):
+        return threading.Lock()
+
+    def save(self, data):
+        raise NotImplementedError
+
+    def _describe(self):
+        return {}
+
+
+def test_a_hook_that_takes_inputs_does_not_make_a_node_fail(start_method):
+    manager, hooks = _create_hook_manager(), HoldingHooks()
+    manager.register(hooks)
+    steps = pipeline([node(nodes.type_name, "lock", "name")])
+    outputs = ParallelRunner(max_workers=1, start_method=start_method).run(
+        steps, DataCatalog({"lock": LockDataset()}), manager
+    )
+    assert (outputs["name"].load(), hooks.seen) == ("lock", [["lock"]])
