@@ -1,12 +1,9 @@
 """In-memory data on its way from one process to another.
 
-An object is pickled with protocol 5; its large buffers (arrays, columns) are written behind
-the pickle into a file of its own, in memory where the system has such a folder. A reader maps
-the file privately, copy on write: nothing is copied until somebody writes, everybody may
-write, nobody sees what another one wrote. Small objects need no file and ride in the message.
-
-    bytes   0 ..            number of segments, length of each (unsigned 64 bit, little endian)
-            then, aligned   segment 0: the pickle; segments 1 ..: its out-of-band buffers
+Each object is written into a file of its own (``packing``), in memory where the system has such
+a folder. A reader maps the file privately, copy on write: nothing is copied until somebody
+writes, everybody may write, nobody sees what another one wrote. Small objects need no file and
+ride in the message.
 
 Covers: files, maps, sizes, removal. The only room that opens data files.
 Does not cover: which dataset is which and when it is released (``dispatcher``).
@@ -19,10 +16,8 @@ import io
 import itertools
 import mmap
 import os
-import pickle
 import secrets
 import shutil
-import struct
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -31,13 +26,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import cloudpickle
 from kedro.io import DatasetError, MemoryDataset
 
+from prunner.bridge.packing import pack, unpack
 from prunner.errors import DataTransferError
 
 INLINE_LIMIT = 16 * 1024  # bytes; a message of this size still fits into any pipe's buffer
-_ALIGNMENT = 64  # bytes; a cache line, and more than any array element needs
 _MEMORY_FOLDER = "/dev/shm"
 
 _numbers = itertools.count()  # of the files that this process writes
@@ -105,10 +99,7 @@ class Exchange:
         Raises:
             DataTransferError: If the object cannot be pickled or there is no room for it.
         """
-        segments = _dump(value)
-        lengths = [len(segment) for segment in segments]
-        offsets, size = _layout(lengths)
-        parts = list(_parts(segments, lengths, offsets))
+        parts, size = pack(value)
         if size <= INLINE_LIMIT:
             return DataRef(None, b"".join(parts), size)
         return DataRef(self._write(parts, size), None, size)
@@ -125,9 +116,8 @@ class Exchange:
         Raises:
             DataTransferError: If the bytes cannot be turned into the object again here.
         """
-        segments = list(_split(self._view(ref)))
         try:
-            return pickle.loads(segments[0], buffers=segments[1:])
+            return unpack(self._view(ref))
         except (Exception, SystemExit) as error:
             raise DataTransferError(
                 f"in-memory data of {ref.size} bytes could not be unpickled in process "
@@ -233,67 +223,6 @@ def _base_folders() -> list[str]:
     if sys.platform == "linux" and os.access(_MEMORY_FOLDER, os.W_OK | os.X_OK):
         return [_MEMORY_FOLDER, on_disk]
     return [on_disk]
-
-
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    def reducer_override(self, obj: Any) -> Any:
-        numpy = sys.modules.get("numpy")
-        if numpy is not None and type(obj) is numpy.ndarray and not obj.flags.writeable:
-            # Pickle would note that the buffer is read-only, and nobody could write into what
-            # arrives; MemoryDataset's copies can be written to, and scikit-learn relies on it.
-            return obj.copy(order="K").__reduce_ex__(5)
-        return super().reducer_override(obj)
-
-
-def _dump(value: Any) -> list[memoryview]:
-    buffers: list[memoryview] = []
-
-    stream = io.BytesIO()
-    pickler = _Pickler(
-        stream, protocol=5, buffer_callback=lambda buffer: buffers.append(buffer.raw())
-    )
-    try:
-        pickler.dump(value)
-    except Exception as error:
-        kind = type(value)
-        raise DataTransferError(
-            f"an object of type {kind.__module__}.{kind.__qualname__} cannot be pickled "
-            f"({type(error).__name__}: {error}), so it cannot be handed to another process. "
-            "Tag the node that makes it and those that load it with 'prunner.main': they then "
-            "run in the main process."
-        ) from error
-    return [stream.getbuffer(), *buffers]
-
-
-def _layout(lengths: Sequence[int]) -> tuple[list[int], int]:
-    """Offsets of the segments behind the table of their lengths, and the total size."""
-    position = 8 * (1 + len(lengths))
-    offsets = []
-    for length in lengths:
-        position = -(-position // _ALIGNMENT) * _ALIGNMENT
-        offsets.append(position)
-        position += length
-    return offsets, position
-
-
-def _parts(
-    segments: Sequence[memoryview], lengths: Sequence[int], offsets: Sequence[int]
-) -> Iterator[bytes | memoryview]:
-    table = struct.pack(f"<{1 + len(lengths)}Q", len(lengths), *lengths)
-    yield table
-    position = len(table)
-    for segment, offset in zip(segments, offsets, strict=True):
-        yield bytes(offset - position)
-        yield segment
-        position = offset + len(segment)
-
-
-def _split(view: memoryview) -> Iterator[memoryview]:
-    (count,) = struct.unpack_from("<Q", view)
-    lengths = struct.unpack_from(f"<{count}Q", view, 8)
-    offsets, _ = _layout(lengths)
-    for offset, length in zip(offsets, lengths, strict=True):
-        yield view[offset : offset + length]
 
 
 def _write_all(file: io.FileIO, part: bytes | memoryview) -> None:

@@ -16,13 +16,14 @@ import os
 import threading
 import weakref
 from collections.abc import Iterable
-from multiprocessing.connection import Connection
 from typing import Any
+
+End = Any  # multiprocessing's Connection, which is a PipeConnection on Windows
 
 # A forked process inherits all ends, and while it holds the end of somebody else's pipe, that
 # pipe never ends. So no child keeps this process's own ends, and a worker only its own two.
-_own_ends: weakref.WeakSet[Connection] = weakref.WeakSet()
-_worker_ends: weakref.WeakSet[Connection] = weakref.WeakSet()
+_own_ends: weakref.WeakSet[End] = weakref.WeakSet()
+_worker_ends: weakref.WeakSet[End] = weakref.WeakSet()
 
 
 class Link:
@@ -32,7 +33,7 @@ class Link:
         connection: The end of the pipe.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: End) -> None:
         self._connection = connection
         self._sending = threading.Lock()
 
@@ -66,7 +67,7 @@ class Link:
             self._connection.close()
 
 
-def connect() -> tuple[Connection, Connection]:
+def connect() -> tuple[End, End]:
     """Make the two ends of a connection: this process's and the worker's."""
     own, workers = multiprocessing.Pipe()
     _own_ends.add(own)
@@ -74,7 +75,7 @@ def connect() -> tuple[Connection, Connection]:
     return own, workers
 
 
-def lifeline() -> tuple[Connection, Connection]:
+def lifeline() -> tuple[End, End]:
     """Make a pipe that tells a worker when this process ends: the end to keep, the worker's."""
     workers, own = multiprocessing.Pipe(duplex=False)
     _own_ends.add(own)
@@ -82,7 +83,7 @@ def lifeline() -> tuple[Connection, Connection]:
     return own, workers
 
 
-def keep_only(*mine: Connection) -> None:
+def keep_only(*mine: End) -> None:
     """In a worker: let go of ends that were made for other workers."""
     _close_all(end for end in list(_worker_ends) if end not in mine)
     _worker_ends.clear()
@@ -90,7 +91,7 @@ def keep_only(*mine: Connection) -> None:
     _own_ends.update(mine)
 
 
-def _close_all(ends: Iterable[Connection]) -> None:
+def _close_all(ends: Iterable[End]) -> None:
     for end in ends:
         with contextlib.suppress(OSError):
             end.close()

@@ -1,0 +1,119 @@
+"""Objects as bytes and back: the layout of a data file, and of a small object in a message.
+
+An object is pickled with protocol 5, which keeps large buffers (arrays, columns) apart:
+
+    bytes   0 ..            number of segments, length of each (unsigned 64 bit, little endian)
+            then, aligned   segment 0: the pickle; segments 1 ..: its out-of-band buffers
+
+Pure: no file, no process.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import struct
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import cloudpickle
+
+from prunner.errors import DataTransferError
+
+_ALIGNMENT = 64  # bytes; a cache line, and more than any array element needs
+
+
+def pack(value: Any) -> tuple[list[bytes | memoryview], int]:
+    """Turn an object into bytes.
+
+    Args:
+        value: Any object that cloudpickle can pickle.
+
+    Returns:
+        The parts to be written one after the other, of which the large ones are views of the
+        object's own memory, and the number of bytes in all.
+
+    Raises:
+        DataTransferError: If the object cannot be pickled.
+    """
+    segments = _dump(value)
+    lengths = [len(segment) for segment in segments]
+    offsets, size = _layout(lengths)
+    return list(_parts(segments, lengths, offsets)), size
+
+
+def unpack(view: memoryview) -> Any:
+    """Turn bytes into the object again.
+
+    Args:
+        view: What ``pack`` made; writable, and the memory of the object's arrays from now on.
+
+    Returns:
+        The object.
+
+    Raises:
+        Exception: Whatever unpickling raises.
+    """
+    segments = list(_split(view))
+    return pickle.loads(segments[0], buffers=segments[1:])
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    def reducer_override(self, obj: Any) -> Any:
+        numpy = sys.modules.get("numpy")
+        if numpy is not None and type(obj) is numpy.ndarray and not obj.flags.writeable:
+            # Pickle would note that the buffer is read-only, and nobody could write into what
+            # arrives; MemoryDataset's copies can be written to, and scikit-learn relies on it.
+            return obj.copy(order="K").__reduce_ex__(5)
+        return super().reducer_override(obj)
+
+
+def _dump(value: Any) -> list[memoryview]:
+    buffers: list[memoryview] = []
+    stream = io.BytesIO()
+    pickler = _Pickler(
+        stream, protocol=5, buffer_callback=lambda buffer: buffers.append(buffer.raw())
+    )
+    try:
+        pickler.dump(value)
+    except Exception as error:
+        kind = type(value)
+        raise DataTransferError(
+            f"an object of type {kind.__module__}.{kind.__qualname__} cannot be pickled "
+            f"({type(error).__name__}: {error}), so it cannot be handed to another process. "
+            "Tag the node that makes it and those that load it with 'prunner.main': they then "
+            "run in the main process."
+        ) from error
+    return [stream.getbuffer(), *buffers]
+
+
+def _layout(lengths: Sequence[int]) -> tuple[list[int], int]:
+    """Offsets of the segments behind the table of their lengths, and the total size."""
+    position = 8 * (1 + len(lengths))
+    offsets = []
+    for length in lengths:
+        position = -(-position // _ALIGNMENT) * _ALIGNMENT
+        offsets.append(position)
+        position += length
+    return offsets, position
+
+
+def _parts(
+    segments: Sequence[memoryview], lengths: Sequence[int], offsets: Sequence[int]
+) -> Iterator[bytes | memoryview]:
+    table = struct.pack(f"<{1 + len(lengths)}Q", len(lengths), *lengths)
+    yield table
+    position = len(table)
+    for segment, offset in zip(segments, offsets, strict=True):
+        yield bytes(offset - position)
+        yield segment
+        position = offset + len(segment)
+
+
+def _split(view: memoryview) -> Iterator[memoryview]:
+    (count,) = struct.unpack_from("<Q", view)
+    lengths = struct.unpack_from(f"<{count}Q", view, 8)
+    offsets, _ = _layout(lengths)
+    for offset, length in zip(offsets, lengths, strict=True):
+        yield view[offset : offset + length]
