@@ -6,9 +6,11 @@ does not survive that would break the connection, or lose its message, on the ot
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import traceback
 from dataclasses import dataclass
+from typing import Any
 
 import cloudpickle
 
@@ -81,15 +83,53 @@ class Failure:
         return error
 
 
-def _pickle(error: BaseException) -> bytes | None:
+class _WithoutInit:
+    """Pickles an exception so that its ``__init__`` is not called when it is unpickled.
+
+    An exception unpickles by a call of its class with ``args``, which fails where ``__init__``
+    takes other arguments than it passes on. Attributes that cannot be pickled are left out.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = {k: v for k, v in self._error.__dict__.items() if _can_be_pickled(v)}
+        return _rebuild, (type(self._error), self._error.args, state)
+
+
+def _rebuild(
+    kind: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]
+) -> BaseException:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+def _can_be_pickled(value: Any) -> bool:
     try:
-        pickled: bytes = cloudpickle.dumps(error)
-        again = pickle.loads(pickled)
+        cloudpickle.dumps(value)
     except Exception:
-        return None
-    # An __init__ that does not pass its arguments on unpickles into something else.
-    same = type(again).__qualname__ == type(error).__qualname__ and _text(again) == _text(error)
-    return pickled if same else None
+        return False
+    return True
+
+
+def _pickle(error: BaseException) -> bytes | None:
+    for form in (error, _WithoutInit(error)):
+        with contextlib.suppress(Exception):
+            pickled: bytes = cloudpickle.dumps(form)
+            # One that comes back as something else has not survived either.
+            again = pickle.loads(pickled)
+            if type(again).__qualname__ == type(error).__qualname__ and _text(again) == _text(
+                error
+            ):
+                return pickled
+    return None
+
+
+def _look(error: BaseException) -> tuple[str, str]:
+    return type(error).__qualname__, _text(error)
 
 
 def _text(error: BaseException) -> str:

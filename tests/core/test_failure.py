@@ -98,14 +98,32 @@ def test_a_class_of_the_moment_arrives():
     ],
     ids=["two arguments", "arguments not passed on", "unpicklable attribute"],
 )
-def test_what_cannot_travel_is_stood_in_for(error, message):
-    failure = Failure.capture(raise_and_catch(error))
+def test_what_pickle_cannot_bring_back_arrives_without_its_init(error, message):
+    arrived = travel(error)
+    assert type(arrived) is type(error)
+    assert (str(arrived), arrived.args) == (message, error.args)
+    assert not hasattr(arrived, "lock")
+
+
+class SpeaksOfItsLock(Exception):
+    """Says something else without the attribute that cannot travel."""
+
+    def __init__(self):
+        super().__init__()
+        self.lock = threading.Lock()
+
+    def __str__(self):
+        return f"locked: {self.lock.locked()}"
+
+
+def test_what_cannot_travel_is_stood_in_for():
+    failure = Failure.capture(raise_and_catch(SpeaksOfItsLock()))
     assert failure.pickled is None
     arrived = failure.restore()
     assert type(arrived) is RemoteError
-    assert arrived.type_name == f"{__name__}.{type(error).__name__}"
-    assert arrived.message == message
-    assert str(arrived) == f"{arrived.type_name}: {message}"
+    assert arrived.type_name == f"{__name__}.SpeaksOfItsLock"
+    assert arrived.message == "locked: False"
+    assert str(arrived) == f"{arrived.type_name}: locked: False"
 
 
 def test_an_exception_whose_message_cannot_be_made_arrives():

@@ -7,7 +7,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.framework.hooks.manager import _create_hook_manager, _NullPluginManager
 
 from prunner.bridge.data import Exchange
-from prunner.bridge.failure import RemoteError, RemoteTraceback
+from prunner.bridge.failure import RemoteTraceback
 from prunner.bridge.hooks import RELAYED, HookRelay, StaysWithNode, answer_hook, implemented_hooks
 from tests.random_nodes import Handle, NodeFailed
 
@@ -224,7 +224,7 @@ def test_what_a_hook_raises_is_raised_in_the_worker(exchange):
         before_node_run(relay, a=1)
     assert isinstance(caught.value.__cause__, RemoteTraceback)
     assert __file__ in str(caught.value.__cause__)
-    with pytest.raises(RemoteError, match="NodeFailed: a node failed with 1 and 2"):
+    with pytest.raises(NodeFailed, match="a node failed with 1 and 2"):
         relay.hook.after_dataset_loaded(dataset_name="d", data=1, node="n")
 
 

@@ -19,10 +19,9 @@ from kedro.io import DatasetError
 from kedro.runner import SequentialRunner
 
 from prunner import WorkerDied
-from prunner.bridge.failure import RemoteError
 from tests.core.fake_pool import FakeRunner
 from tests.pipelines import pipelines
-from tests.random_nodes import Handle, NodeFailed, number
+from tests.random_nodes import Handle, number
 
 # Hypothesis may take minutes to make a failing pipeline small.
 pytestmark = pytest.mark.timeout(400)
@@ -46,8 +45,7 @@ class Recorder:
 
     @hook_impl
     def on_node_error(self, error, node, inputs):
-        message = error.message if isinstance(error, RemoteError) else str(error)
-        self.calls.append(("on_node_error", node.name, message, plain(inputs)))
+        self.calls.append(("on_node_error", node.name, str(error), plain(inputs)))
 
     @hook_impl
     def before_dataset_loaded(self, dataset_name, node):
@@ -153,12 +151,8 @@ def test_the_error_of_a_node_is_that_of_the_sequential_runner(case, count, rando
 
 
 def assert_same_error(error, original):
-    if isinstance(original, NodeFailed) and isinstance(error, RemoteError):
-        assert error.type_name == "tests.random_nodes.NodeFailed"
-        assert error.message == str(original)
-    else:
-        assert type(error) is type(original)
-        assert str(error) == str(original)
+    assert type(error) is type(original)
+    assert str(error) == str(original)
 
 
 def assert_is_what_done_nodes_leave(case, left, done):
