@@ -1,0 +1,118 @@
+"""The measured process: ``python -m benchmarks.child REQUEST.json ANSWER.json``.
+
+It makes a pipeline and a catalog, runs them, checks the outputs, and writes down how long the
+calls of ``run`` took. What it needs is imported late, as ``spawn`` imports this module in each
+worker again.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kedro.io import DataCatalog
+    from kedro.runner import AbstractRunner
+
+    from benchmarks.workloads import Workload
+
+# More processes than that cannot be waited for at once on Windows.
+_MOST_WORKERS = 61
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the process shall do.
+
+    Attributes:
+        kind: The kind of pipeline.
+        sizes: One run is made for each of these sizes, in this order.
+        unrecorded: How many runs at the beginning are not written down.
+        loops: What a CPU-bound node has to do.
+        runner: Which runner.
+        method: Its start method.
+    """
+
+    kind: str
+    sizes: tuple[int, ...]
+    unrecorded: int
+    loops: int
+    runner: str
+    method: str
+
+    def write(self, path: Path) -> None:
+        """Write the request into a file."""
+        path.write_text(json.dumps(asdict(self)), encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the process found.
+
+    Attributes:
+        runs: Number of nodes and seconds of each run.
+    """
+
+    runs: list[tuple[int, float]]
+
+    @classmethod
+    def read(cls, path: Path) -> Answer:
+        """Read the answer from a file."""
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return cls([(count, seconds) for count, seconds in found["runs"]])
+
+
+def main(request: Path, answer: Path) -> None:
+    """Do what is asked for in one file, and answer in another."""
+    wanted = Request(**json.loads(request.read_text(encoding="utf-8")))
+    from benchmarks.workloads import build
+
+    work = [build(wanted.kind, size, wanted.loops) for size in wanted.sizes]
+    runner = _make_runner(wanted)
+    runs = [_measure(runner, one) for one in work]
+    found = Answer(runs[wanted.unrecorded :])
+    answer.write_text(json.dumps(asdict(found)), encoding="utf-8")
+
+
+def _make_runner(wanted: Request) -> AbstractRunner:
+    import os
+
+    from kedro.runner import ParallelRunner, SequentialRunner, ThreadRunner
+
+    import prunner
+
+    workers = min(os.cpu_count() or 1, _MOST_WORKERS)
+    if wanted.runner == "prunner":
+        return prunner.ParallelRunner(workers, start_method=wanted.method)
+    if wanted.runner == "kedro":
+        return ParallelRunner(workers)
+    return SequentialRunner() if wanted.runner == "sequential" else ThreadRunner(workers)
+
+
+def _make_catalog(runner: AbstractRunner, inputs: dict[str, Any]) -> DataCatalog:
+    from kedro.io import DataCatalog, MemoryDataset, SharedMemoryDataCatalog
+    from kedro.runner import ParallelRunner
+
+    # As the session does it.
+    kind = SharedMemoryDataCatalog if isinstance(runner, ParallelRunner) else DataCatalog
+    return kind({name: MemoryDataset(value) for name, value in inputs.items()})
+
+
+def _measure(runner: AbstractRunner, work: Workload) -> tuple[int, float]:
+    from time import perf_counter
+
+    catalog = _make_catalog(runner, work.inputs)
+    start = perf_counter()
+    outputs = runner.run(work.pipeline, catalog)
+    seconds = perf_counter() - start
+    assert set(outputs) == work.pipeline.outputs()
+    wrong = [name for name, dataset in outputs.items() if dataset.load() != work.expected]
+    assert not wrong, f"wrong outputs: {wrong}"
+    return len(work.pipeline.nodes), seconds
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,170 @@
+"""One measured process: timed and watched from outside, and ended if it takes too long."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import psutil
+
+from benchmarks.memory import descendants, tree_bytes
+
+# How long the processes of a tree may outlive its root before they count as left behind.
+_GRACE = 3.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a process went.
+
+    Attributes:
+        status: ``ok``, ``failed`` or ``limit``.
+        wall: Seconds from its start to its end.
+        peak: The most bytes of memory that it and its descendants had at once.
+        left_behind: How many of its descendants outlived it and had to be ended.
+        last_line: The last line of what it printed.
+    """
+
+    status: str
+    wall: float
+    peak: int
+    left_behind: int
+    last_line: str
+
+
+class TreeWatcher(threading.Thread):
+    """Samples the memory of a tree of processes, and ends the tree when its time is up.
+
+    Args:
+        pid: The root of the tree.
+        interval: Seconds between two samples.
+        limit: Seconds that the tree may take.
+    """
+
+    def __init__(self, pid: int, interval: float, limit: float) -> None:
+        super().__init__(name="tree-watcher", daemon=True)
+        self._root = pid
+        self._interval = interval
+        self._deadline = perf_counter() + limit
+        self._stopped = threading.Event()
+        self._seen: dict[int, psutil.Process] = {}
+        self.peak = 0
+        self.exceeded = False
+
+    def run(self) -> None:
+        while not self._stopped.wait(self._interval):
+            self._sample()
+            if perf_counter() > self._deadline:
+                self.exceeded = True
+                self.end_all()
+                return
+
+    def _sample(self) -> None:
+        for pid in (self._root, *descendants(self._root)):
+            if pid not in self._seen:
+                try:
+                    self._seen[pid] = psutil.Process(pid)
+                except psutil.Error:
+                    continue
+        # All that were seen, as some may have lost the parent through which they were found.
+        self.peak = max(self.peak, tree_bytes(self._root, self._seen))
+
+    def stop(self) -> int:
+        """Stop watching; end what has outlived the root.
+
+        Returns:
+            How many processes had to be ended.
+        """
+        self._stopped.set()
+        self.join()
+        remaining = self._end_remaining()
+        return 0 if self.exceeded else remaining
+
+    def end_all(self) -> None:
+        """End the tree, but for the processes that clean up after it and then end themselves."""
+        self._sample()
+        for process in self._seen.values():
+            if not _cleans_up(process):
+                _kill(process)
+
+    def _end_remaining(self) -> int:
+        rest = [process for process in self._seen.values() if process.pid != self._root]
+        alive = [process for process in psutil.wait_procs(rest, _GRACE)[1] if _runs(process)]
+        for process in alive:
+            _kill(process)
+        return len(alive)
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        # What nobody has waited for yet has ended all the same.
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _cleans_up(process: psutil.Process) -> bool:
+    try:
+        return any("resource_tracker" in part for part in process.cmdline())
+    except psutil.Error:
+        return False
+
+
+def _kill(process: psutil.Process) -> None:
+    try:
+        process.kill()
+    except psutil.Error:
+        pass  # has ended meanwhile, or is not ours to end
+
+
+def run_process(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    folder: Path,
+    limit: float,
+    interval: float,
+) -> Outcome:
+    """Run a command to its end, or to the limit.
+
+    Args:
+        command: The command.
+        environment: All of its environment variables.
+        folder: Where it runs.
+        limit: After how many seconds it is ended.
+        interval: Seconds between two samples of its memory.
+
+    Returns:
+        How it went.
+    """
+    # A file, not a pipe: nobody has to read it while the process runs.
+    with tempfile.TemporaryFile() as output:
+        start = perf_counter()
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        watcher = TreeWatcher(process.pid, interval, limit)
+        watcher.start()
+        try:
+            # Without a timeout, which would make it look only every 50 ms.
+            process.wait()
+            wall = perf_counter() - start
+        except BaseException:
+            watcher.end_all()
+            process.wait()
+            raise
+        finally:
+            left_behind = watcher.stop()
+        output.seek(0)
+        lines = output.read().decode("utf-8", errors="replace").strip().splitlines()
+    status = "limit" if watcher.exceeded else "failed" if process.returncode else "ok"
+    return Outcome(status, wall, watcher.peak, left_behind, lines[-1].strip() if lines else "")
