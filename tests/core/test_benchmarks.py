@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from benchmarks.__main__ import main
 from benchmarks.cases import FULL, NOTHING, QUICK, WARM, Case, select
 from benchmarks.child import Answer
