@@ -47,7 +47,7 @@ class Results:
     Attributes:
         suite: Name of the suite.
         quick: Whether it was a first look only.
-        rounds: How many rounds there were.
+        rounds: How many rounds there were to be.
         limit: After how many seconds a process was ended.
         started: When it began.
         machine: What it ran on.
@@ -63,6 +63,11 @@ class Results:
     machine: Mapping[str, str]
     cases: Mapping[str, str]
     measurements: list[Measurement] = field(default_factory=list)
+
+    @property
+    def complete_rounds(self) -> int:
+        """How many rounds there were; fewer than asked for where it was stopped."""
+        return max((one.round for one in self.measurements), default=0)
 
     def write(self, path: Path) -> None:
         """Write all into a JSON file."""

@@ -46,8 +46,8 @@ def document(results: Results, plots: list[str]) -> str:
     parts = [
         f"# Results of `{results.suite}`",
         "Written by `python -m benchmarks report`; do not edit.",
-        f"{kind} on {results.started}, {results.rounds} round(s), at most {results.limit:g} s "
-        "per process.",
+        f"{kind} on {results.started}, {results.complete_rounds} of {results.rounds} round(s), "
+        f"at most {results.limit:g} s per process.",
         "## Machine",
         markdown_table(["What", "Value"], [[*pair] for pair in results.machine.items()]),
         "## How it was measured",
