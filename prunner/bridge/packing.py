@@ -85,7 +85,8 @@ def _dump(value: Any) -> list[memoryview]:
             "Tag the node that makes it and those that load it with 'prunner.main': they then "
             "run in the main process."
         ) from error
-    return [stream.getbuffer(), *buffers]
+    # Not getbuffer(): Python 3.13 complains where the stream is collected before its buffer.
+    return [memoryview(stream.getvalue()), *buffers]
 
 
 def _layout(lengths: Sequence[int]) -> tuple[list[int], int]:
