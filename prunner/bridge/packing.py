@@ -19,6 +19,7 @@ from typing import Any
 
 import cloudpickle
 
+from prunner.bridge.culprit import explain
 from prunner.errors import DataTransferError
 
 _ALIGNMENT = 64  # bytes; a cache line, and more than any array element needs
@@ -70,23 +71,32 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
 
 def _dump(value: Any) -> list[memoryview]:
+    try:
+        return _segments(value)
+    except Exception as error:
+        kind = type(value)
+        raise DataTransferError(
+            f"an object of type {kind.__module__}.{kind.__qualname__} cannot be pickled "
+            f"({explain(error, value, _dump_alone)}), so it cannot be handed to another process. "
+            "Tag the node that makes it and those that load it with 'prunner.main': they then "
+            "run in the main process."
+        ) from error
+
+
+def _segments(value: Any) -> list[memoryview]:
+    """The pickle, and its out-of-band buffers."""
     buffers: list[memoryview] = []
     stream = io.BytesIO()
     pickler = _Pickler(
         stream, protocol=5, buffer_callback=lambda buffer: buffers.append(buffer.raw())
     )
-    try:
-        pickler.dump(value)
-    except Exception as error:
-        kind = type(value)
-        raise DataTransferError(
-            f"an object of type {kind.__module__}.{kind.__qualname__} cannot be pickled "
-            f"({type(error).__name__}: {error}), so it cannot be handed to another process. "
-            "Tag the node that makes it and those that load it with 'prunner.main': they then "
-            "run in the main process."
-        ) from error
+    pickler.dump(value)
     # Not getbuffer(): Python 3.13 complains where the stream is collected before its buffer.
     return [memoryview(stream.getvalue()), *buffers]
+
+
+def _dump_alone(value: Any) -> memoryview:
+    return _segments(value)[0]
 
 
 def _layout(lengths: Sequence[int]) -> tuple[list[int], int]:

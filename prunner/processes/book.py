@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 
 from prunner import kedro_internals
+from prunner.bridge.culprit import explain
 
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
@@ -67,10 +68,13 @@ def write_book(
     book = RunBook(internal=frozenset(pipeline.all_inputs() - pipeline.inputs()))
     stuck = _add_datasets(book, pipeline, catalog)
     pinned: dict[int, str] = {}
+    shell = catalog
     try:
-        book.catalog = cloudpickle.dumps(kedro_internals.without_datasets(catalog))
+        shell = kedro_internals.without_datasets(catalog)
+        book.catalog = cloudpickle.dumps(shell)
     except Exception as error:
-        everywhere = f"the catalog ({type(catalog).__name__}) cannot be pickled: {_in_short(error)}"
+        why = explain(error, shell, cloudpickle.dumps)
+        everywhere = f"the catalog ({type(catalog).__name__}) cannot be pickled: {why}"
         return book, dict.fromkeys(range(len(pipeline.nodes)), everywhere)
     for step, node in enumerate(pipeline.nodes):
         reason = _why_stuck(node, stuck) or _add_node(book, step, node)
@@ -83,8 +87,17 @@ def _add_node(book: RunBook, step: int, node: Node) -> str | None:
     try:
         book.nodes[step] = cloudpickle.dumps(node)
     except Exception as error:
-        return f"the node cannot be pickled: {_in_short(error)}"
+        return f"the node cannot be pickled: {_why_unpicklable(node, error)}"
     return None
+
+
+def _why_unpicklable(node: Node, error: Exception) -> str:
+    try:
+        cloudpickle.dumps(node.func)
+    except Exception:
+        # The user knows the function, not the attribute in which Kedro's node keeps it.
+        return explain(error, node.func, cloudpickle.dumps, "func")
+    return explain(error, node, cloudpickle.dumps)
 
 
 def _add_datasets(
@@ -107,7 +120,8 @@ def _add_datasets(
             try:
                 book.datasets[name] = cloudpickle.dumps(dataset)
             except Exception as error:
-                stuck[name] = f"it cannot be pickled: {_in_short(error)}"
+                why = explain(error, dataset, cloudpickle.dumps)
+                stuck[name] = f"it cannot be pickled: {why}"
     book.in_memory = frozenset(in_memory)
     return stuck
 
@@ -128,7 +142,3 @@ def _why_stuck(node: Node, stuck: dict[str, str]) -> str | None:
     return next(
         (f"dataset '{name}': {stuck[name]}" for name in datasets_of(node) if name in stuck), None
     )
-
-
-def _in_short(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from kedro.io import AbstractDataset, CachedDataset, DataCatalog, MemoryDataset, SharedMemoryDataset
 from kedro.pipeline import Pipeline, node
+from kedro.pipeline.node import Node
 from kedro_datasets.pickle import PickleDataset
 
 from prunner.bridge.data import Exchange
@@ -24,6 +25,12 @@ class WithConnection(PickleDataset):  # type: ignore[misc]
         self.connection = threading.Lock()
 
 
+class OwnNode(Node):
+    def __init__(self, *arguments, **keywords):
+        super().__init__(*arguments, **keywords)
+        self.connection = threading.Lock()
+
+
 class Stream(AbstractDataset[Any, Any]):
     def load(self):
         return 1
@@ -36,6 +43,12 @@ class Stream(AbstractDataset[Any, Any]):
 
     def _describe(self):
         return {}
+
+
+class CatalogWithConnection(DataCatalog):
+    def __init__(self, *arguments, **keywords):
+        super().__init__(*arguments, **keywords)
+        self.connection = threading.Lock()
 
 
 class UnpicklableCatalog(DataCatalog):
@@ -100,11 +113,21 @@ def test_a_node_that_holds_a_lock_stays():
         node(Stuck(), "raw", "b", name="instance"),
         node(one, "raw", "c", name="free"),
     )
-    assert pinned.keys() == {"closure", "instance"}
+    paths = {name: reason.partition(", found at ")[2] for name, reason in pinned.items()}
+    assert paths == {
+        "closure": "func.__closure__[0] (_thread.lock)",
+        "instance": "func.lock (_thread.lock)",
+    }
     for reason in pinned.values():
         assert reason.startswith("the node cannot be pickled: TypeError: ")
-        assert "_thread.lock" in reason
+        assert "'_thread.lock'" in reason
     assert len(book.nodes) == 1
+
+
+def test_a_node_of_a_class_of_ones_own_that_cannot_be_pickled_stays():
+    stuck = OwnNode(one, "raw", "a", name="n")
+    _, pinned = book_of(stuck)
+    assert pinned["n"].endswith(", found at OwnNode.connection (_thread.lock)")
 
 
 def test_a_tagged_node_stays():
@@ -142,6 +165,7 @@ def test_nodes_that_use_a_dataset_that_cannot_be_pickled_stay_and_it_is_named(tm
     )
     assert pinned.keys() == {"loads"}
     assert pinned["loads"].startswith("dataset 'database': it cannot be pickled: TypeError: ")
+    assert pinned["loads"].endswith(", found at WithConnection.connection (_thread.lock)")
 
 
 def test_where_the_catalog_cannot_be_pickled_all_nodes_stay():
@@ -152,6 +176,14 @@ def test_where_the_catalog_cannot_be_pickled_all_nodes_stay():
     )
     reason = "the catalog (UnpicklableCatalog) cannot be pickled: RuntimeError: it stays here"
     assert pinned == {"n1": reason, "n2": reason}
+
+
+def test_the_attribute_of_a_catalog_is_named_too():
+    _, pinned = book_of(node(one, "raw", "a", name="n"), catalog_type=CatalogWithConnection)
+    assert pinned["n"].startswith(
+        "the catalog (CatalogWithConnection) cannot be pickled: TypeError: "
+    )
+    assert pinned["n"].endswith(", found at CatalogWithConnection.connection (_thread.lock)")
 
 
 def test_datasets_that_no_node_uses_are_not_in_the_book(tmp_path):

@@ -279,7 +279,7 @@ def test_what_cannot_be_pickled_is_named(exchange):
         exchange.put(Holder())
     text = str(caught.value)
     assert "tests.core.test_data.Holder cannot be pickled" in text
-    assert "'_thread.lock'" in text
+    assert "'_thread.lock' object, found at Holder.lock (_thread.lock)" in text
     assert "prunner.main" in text
     assert isinstance(caught.value.__cause__, TypeError)
     assert files_of(exchange) == []

@@ -40,6 +40,15 @@ def make_lock(_: Any) -> Any:
     return threading.Lock()
 
 
+class Model:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+
+def make_models(_: Any) -> Any:
+    return {"first": Model()}
+
+
 def touch(path: str) -> str:
     Path(path).touch()
     return path
@@ -198,6 +207,14 @@ def test_output_that_cannot_be_pickled_is_named(start_method: str) -> None:
     with pytest.raises(DatasetError, match=r"\bafter\b.*lock cannot be pickled") as e:
         run_one(make_lock, start_method)
 
+    assert "prunner.main" in str(e.value)
+
+
+def test_attribute_that_keeps_an_output_from_being_pickled_is_named(start_method: str) -> None:
+    with pytest.raises(DatasetError, match=r"\bafter\b.*builtins\.dict cannot be pickled") as e:
+        run_one(make_models, start_method)
+
+    assert "found at dict['first'] -> Model._lock (_thread.lock)" in str(e.value)
     assert "prunner.main" in str(e.value)
 
 
