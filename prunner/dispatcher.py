@@ -57,22 +57,43 @@ class AnswerHook:
 class HandleLog:
     """Give a worker's log record to the handlers of the parent."""
 
+    worker: int
     message: LogMessage
 
 
 @dataclass(frozen=True, slots=True)
 class RunHere:
-    """Run a pinned step; ``inputs`` are in-memory data that workers made."""
+    """Run a pinned step."""
 
     step: int
-    inputs: dict[str, DataRef]
 
 
 @dataclass(frozen=True, slots=True)
 class NoteDone:
-    """A step is done: log it and count it."""
+    """A step is done: log it and count it; ``outputs`` are in-memory data that a worker made."""
 
     step: int
+    outputs: Mapping[str, DataRef]
+
+
+@dataclass(frozen=True, slots=True)
+class NoteFailed:
+    """A step raised in a worker."""
+
+    message: Failed
+
+
+@dataclass(frozen=True, slots=True)
+class NoteError:
+    """Something else went wrong.
+
+    Attributes:
+        error: What.
+        step: The step that it concerns, if any.
+    """
+
+    error: BaseException
+    step: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +105,10 @@ class ReleaseDataset:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The run is over.
-
-    Attributes:
-        errors: What went wrong, in the order in which it was noticed.
-    """
-
-    errors: tuple[BaseException, ...]
+    """The run is over."""
 
 
-Errand = AnswerHook | HandleLog | RunHere | NoteDone | ReleaseDataset | End
+Errand = AnswerHook | HandleLog | RunHere | NoteDone | NoteFailed | NoteError | ReleaseDataset | End
 
 
 # --- events from the thread that called run ---------------------------------------------------
@@ -107,13 +122,13 @@ class RanHere:
         step: Which one.
         outputs: Its in-memory outputs that workers will load.
         unshareable: Its in-memory outputs that cannot leave the parent.
-        error: What it raised.
+        failed: Whether it raised.
     """
 
     step: int
     outputs: dict[str, DataRef]
     unshareable: frozenset[str]
-    error: BaseException | None = None
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +150,6 @@ class Dispatcher:
 
     Attributes:
         errands: What the calling thread has to do, in order; the last one is an ``End``.
-        refs: Where the in-memory datasets are that have been saved and not released.
-        foreign: Those of them that workers made and the parent's catalog does not hold.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of a run, made apart from it
@@ -151,8 +164,7 @@ class Dispatcher:
         package: str | None = None,
     ) -> None:
         self.errands: queue.SimpleQueue[Errand] = queue.SimpleQueue()
-        self.refs = dict(refs)
-        self.foreign: set[str] = set()
+        self._refs = dict(refs)
         self._inbox = inbox
         self._scheduler = scheduler
         self._plan = scheduler.plan
@@ -162,7 +174,7 @@ class Dispatcher:
         self._package = package
         self._ready: set[int] = set()
         self._refused: set[int] = set()
-        self._errors: list[BaseException] = []
+        self._start_has_failed = False
 
     def run(self, has_workers: bool) -> None:
         """Go on until nothing runs and nothing more will start.
@@ -179,50 +191,46 @@ class Dispatcher:
                     break
                 self._handle(event)
         except BaseException as error:
-            self._errors.append(error)
+            self.errands.put(NoteError(error))
         finally:
-            self.errands.put(End(tuple(self._errors)))
+            self.errands.put(End())
 
     def _handle(self, event: FromWorker | WorkerGone | RanHere) -> None:
         match event:
             case FromWorker(worker, message):
                 self._hear(worker, message)
-            case RanHere(step, outputs, unshareable, None):
+            case RanHere(step, failed=True):
+                self._follow(self._scheduler.step_failed(step))
+            case RanHere(step, outputs, unshareable):
                 self._pin_consumers(unshareable)
-                self._finish(step, outputs)
-            case RanHere(step, _, _, error):
-                self._fail(step, error)
+                self._finish(step, outputs, {})
             case WorkerGone():
                 self._bury(event)
 
     def _hear(self, worker: int, message: Any) -> None:
         match message:
             case Finished(step, outputs):
-                self.foreign.update(outputs)
-                self._finish(step, outputs)
+                self._finish(step, outputs, outputs)
             case LogMessage():
-                self.errands.put(HandleLog(message))
+                self.errands.put(HandleLog(worker, message))
             case HookCall():
                 self.errands.put(AnswerHook(worker, message))
-            case Failed(step, failure):
-                self._fail(step, failure.restore())
+            case Failed(step):
+                self.errands.put(NoteFailed(message))
+                self._follow(self._scheduler.step_failed(step))
             case Ready():
                 self._ready.add(worker)
                 self._pool.send(worker, self._begin)
                 self._follow(self._scheduler.worker_ready(worker))
-            case StartFailed(failure):
-                cause = f"{failure.type_name.removeprefix('builtins.')}: {failure.message}"
-                self._refuse(worker, cause, failure.traceback)
+            case StartFailed(cause, details):
+                self._refuse(worker, cause, details)
 
-    def _finish(self, step: int, outputs: Mapping[str, DataRef]) -> None:
-        self.refs.update(outputs)
-        self.errands.put(NoteDone(step))
+    def _finish(
+        self, step: int, outputs: Mapping[str, DataRef], foreign: Mapping[str, DataRef]
+    ) -> None:
+        self._refs.update(outputs)
+        self.errands.put(NoteDone(step, foreign))
         self._follow(self._scheduler.step_finished(step))
-
-    def _fail(self, step: int, error: BaseException | None) -> None:
-        if error is not None:
-            self._errors.append(error)
-        self._follow(self._scheduler.step_failed(step))
 
     def _bury(self, gone: WorkerGone) -> None:
         if gone.worker in self._refused:
@@ -231,16 +239,13 @@ class Dispatcher:
             self._refuse(gone.worker, f"the process ended (exit code {gone.exitcode})", "")
             return
         step = self._scheduler.worker_gone(gone.worker)
-        name = None
-        if step is not None:
-            name = self._plan.steps[step].name
-            # Loading them again, here, might be what ended the worker.
-            self.foreign.difference_update(self._plan.steps[step].inputs)
-        self._errors.append(WorkerDied(name, gone.exitcode, gone.pid))
+        name = None if step is None else self._plan.steps[step].name
+        self.errands.put(NoteError(WorkerDied(name, gone.exitcode, gone.pid), step))
 
     def _refuse(self, worker: int, cause: str, details: str) -> None:
-        if not any(isinstance(error, WorkerStartError) for error in self._errors):
-            self._errors.append(WorkerStartError(self._package, cause, details))
+        if not self._start_has_failed:  # all workers fail alike
+            self.errands.put(NoteError(WorkerStartError(self._package, cause, details)))
+        self._start_has_failed = True
         self._refused.add(worker)
         self._scheduler.stop()
 
@@ -250,20 +255,17 @@ class Dispatcher:
                 case Start(step, worker):
                     self._start(step, worker)
                 case Release(dataset):
-                    self.foreign.discard(dataset)
-                    ref = self.refs.pop(dataset, None)
+                    ref = self._refs.pop(dataset, None)
                     if ref is not None:
                         self._exchange.release(ref)
                     self.errands.put(ReleaseDataset(dataset))
 
     def _start(self, step: int, worker: int) -> None:
-        names = self.refs.keys() & self._plan.steps[step].inputs
         if worker == PARENT:
-            inputs = {name: self.refs[name] for name in names & self.foreign}
-            self.foreign.difference_update(inputs)
-            self.errands.put(RunHere(step, inputs))
+            self.errands.put(RunHere(step))
         else:
-            self._pool.send(worker, RunStep(step, {name: self.refs[name] for name in names}))
+            names = self._refs.keys() & self._plan.steps[step].inputs
+            self._pool.send(worker, RunStep(step, {name: self._refs[name] for name in names}))
 
     def _pin_consumers(self, unshareable: frozenset[str]) -> None:
         if unshareable:

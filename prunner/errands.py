@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,27 +17,31 @@ from typing import TYPE_CHECKING, Any
 from kedro.runner import Task
 
 from prunner.bridge.data import DataRef, Exchange
-from prunner.bridge.hooks import answer_hook
+from prunner.bridge.hooks import HookDesk
 from prunner.bridge.logs import handle_here
+from prunner.bridge.phases import PhaseWatch
 from prunner.dispatcher import (
     AnswerHook,
     End,
     Errand,
     HandleLog,
     NoteDone,
+    NoteError,
+    NoteFailed,
     RanHere,
     ReleaseDataset,
     RunHere,
 )
 from prunner.errors import DataTransferError
 from prunner.kedro_internals import strip_transcoding
-from prunner.memory import adopt, share
+from prunner.memory import Loans, share
 
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
     from kedro.pipeline.node import Node
     from pluggy import PluginManager
 
+    from prunner.bridge.messages import Failed
     from prunner.dispatcher import Pool
     from prunner.planning.plan import RunPlan
 
@@ -53,9 +58,11 @@ class Errands:
         is_async: Whether nodes load and save in threads.
         exchange: The data files of the run.
         logger: Where the progress is written.
+        worker_hooks: Plugins that are called in the workers.
 
     Attributes:
         done: The steps that are done.
+        errors: What went wrong, in the order in which it was noticed.
     """
 
     def __init__(  # noqa: PLR0913 - the arguments of Kedro's _run and what belongs to the run
@@ -69,8 +76,10 @@ class Errands:
         is_async: bool,
         exchange: Exchange,
         logger: logging.Logger,
+        worker_hooks: tuple[object, ...] = (),
     ) -> None:
         self.done: list[int] = []
+        self.errors: list[BaseException] = []
         self._done_here: set[int] = set()
         self._plan = plan
         self._nodes = nodes
@@ -80,6 +89,10 @@ class Errands:
         self._is_async = is_async
         self._exchange = exchange
         self._logger = logger
+        self._worker_hooks = worker_hooks
+        self._loans = Loans(catalog, exchange)
+        self._desks: dict[int, HookDesk] = {}
+        self._suspects: set[str] = set()
         self._variants: defaultdict[str, set[str]] = defaultdict(set)
         for name in {name for s in plan.steps for name in (*s.inputs, *s.outputs)}:
             self._variants[strip_transcoding(name)].add(name)
@@ -87,57 +100,89 @@ class Errands:
 
     def run(
         self, errands: queue.SimpleQueue[Errand], pool: Pool, report: Callable[[RanHere], None]
-    ) -> End:
-        """Do what the dispatcher asks for.
+    ) -> None:
+        """Do what the dispatcher asks for, until the run has ended.
 
         Args:
             errands: The dispatcher's.
             pool: Takes answers to hook calls.
             report: Takes the ends of pinned steps.
-
-        Returns:
-            How the run ended.
         """
+        try:
+            self._work(errands, pool, report)
+            self.errors += self._loans.settle(self._suspects)
+        finally:
+            self._loans.give_back()
+
+    def _work(
+        self, errands: queue.SimpleQueue[Errand], pool: Pool, report: Callable[[RanHere], None]
+    ) -> None:
         while True:
             match errands.get():
-                case HandleLog(message):
-                    handle_here(message.attributes)
+                case HandleLog(worker, message):
+                    handle_here(message.attributes, worker)
                 case AnswerHook(worker, call):
-                    known = self._known(call.step)
-                    pool.send(worker, answer_hook(self._hook_manager, call, known, self._exchange))
-                case RunHere(step, inputs):
-                    report(self._run_here(step, inputs))
-                case NoteDone(step):
-                    self._note_done(step)
+                    pool.send(worker, self._desk(call.step).answer(call))
+                case RunHere(step):
+                    report(self._run_here(step))
+                case NoteDone(step, outputs):
+                    self._note_done(step, outputs)
+                case NoteFailed(message):
+                    self._note_failed(message)
+                case NoteError(error, step):
+                    self._note_error(error, step)
                 case ReleaseDataset(dataset):
-                    self._catalog.release(dataset)
-                case End() as end:
-                    return end
+                    self._loans.release(dataset)
+                case End():
+                    return
 
-    def adopt(self, made: Mapping[str, DataRef]) -> list[DataTransferError]:
-        """Let the real catalog hold in-memory data that workers made; return what went wrong."""
-        errors = []
-        for name, ref in made.items():
-            try:
-                adopt(self._catalog, name, ref, self._exchange)
-            except DataTransferError as error:
-                errors.append(error)
-        return errors
+    def _desk(self, step: int) -> HookDesk:
+        if step not in self._desks:
+            known = {
+                "node": self._nodes[step],
+                "catalog": self._catalog,
+                "is_async": self._is_async,
+                "run_id": self._run_id,
+            }
+            self._desks[step] = HookDesk(
+                self._hook_manager, known, self._exchange, self._worker_hooks
+            )
+        return self._desks[step]
 
-    def _known(self, step: int) -> dict[str, Any]:
-        return {
-            "node": self._nodes[step],
-            "catalog": self._catalog,
-            "is_async": self._is_async,
-            "run_id": self._run_id,
-        }
-
-    def _note_done(self, step: int) -> None:
+    def _note_done(self, step: int, outputs: Mapping[str, DataRef]) -> None:
+        self._desks.pop(step, None)
+        for name, ref in outputs.items():
+            self._loans.lend(name, ref)
         if step not in self._done_here:
             self._forget(self._plan.steps[step].outputs)
         self.done.append(step)
         self._logger.info("Completed node: %s", self._nodes[step].name)
         self._logger.info("Completed %d out of %d tasks", len(self.done), len(self._nodes))
+
+    def _note_failed(self, message: Failed) -> None:
+        failures = self._desk(message.step).failures
+        del self._desks[message.step]
+        error = failures.restore(message.failure)
+        self._add_error(error, message.step, message.phase, f"worker process {message.pid}")
+
+    def _note_error(self, error: BaseException, step: int | None) -> None:
+        if step is not None:
+            # Loading them again, here, might be what ended the worker.
+            self._suspects.update(self._plan.steps[step].inputs)
+        self._append(error)
+
+    def _add_error(self, error: BaseException, step: int, phase: str, where: str) -> None:
+        text = f"Node '{self._nodes[step].name}' failed while {phase}, in {where}."
+        if sys.version_info >= (3, 11):
+            error.add_note(text)
+        else:
+            self._logger.error(text)
+        self._append(error)
+
+    def _append(self, error: BaseException) -> None:
+        if self.errors:  # only one can be raised
+            self._logger.error("Another error of this run: %s: %s", type(error).__name__, error)
+        self.errors.append(error)
 
     def _forget(self, saved: Iterable[str]) -> None:
         """Let no dataset that another process saved go on with what it had listed before."""
@@ -145,19 +190,21 @@ class Errands:
             for variant in self._variants[strip_transcoding(name)] - self._plan.in_memory:
                 self._catalog.release(variant)
 
-    def _run_here(self, step: int, inputs: dict[str, DataRef]) -> RanHere:
+    def _run_here(self, step: int) -> RanHere:
+        watch = PhaseWatch(self._hook_manager)
         try:
-            for error in self.adopt(inputs):
-                raise error
             Task(
                 node=self._nodes[step],
                 catalog=self._catalog,
                 is_async=self._is_async,
-                hook_manager=self._hook_manager,
+                hook_manager=watch,  # type: ignore[arg-type]
                 run_id=self._run_id,
             ).execute()
-        except Exception as error:
-            return RanHere(step, {}, frozenset(), error)
+        except KeyboardInterrupt:
+            raise  # it is the user's, not the node's
+        except BaseException as error:
+            self._add_error(error, step, watch.phase, "the main process")
+            return RanHere(step, {}, frozenset(), failed=True)
         self._done_here.add(step)
         return self._share_outputs(step)
 

@@ -6,14 +6,16 @@ A Kedro release that moves one of these is mended here and nowhere else.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from kedro.framework.hooks.manager import _NullPluginManager
+from kedro.framework.hooks.manager import _create_hook_manager, _NullPluginManager
 from kedro.io import CatalogProtocol, MemoryDataset, SharedMemoryDataset
 from kedro.io.memory_dataset import _EMPTY
 from kedro.pipeline.transcoding import _strip_transcoding
 
 if TYPE_CHECKING:
+    from kedro.framework.context import KedroContext
     from pluggy import PluginManager
 
 NO_DATA = _EMPTY
@@ -22,6 +24,11 @@ NO_DATA = _EMPTY
 def no_hooks() -> PluginManager:
     """The hook manager that Kedro uses where there is none."""
     return cast("PluginManager", _NullPluginManager())
+
+
+def new_hook_manager() -> PluginManager:
+    """A hook manager that knows Kedro's hooks and no plugin."""
+    return _create_hook_manager()
 
 
 def strip_transcoding(name: str) -> str:
@@ -81,3 +88,47 @@ def add_dataset(catalog: CatalogProtocol[Any, Any], name: str, dataset: Any) -> 
 def has_dataset(catalog: CatalogProtocol[Any, Any], name: str) -> bool:
     """True if the catalog holds this very dataset, not only a pattern that matches it."""
     return name in catalog._datasets
+
+
+def request_pipelines(names: Sequence[str]) -> None:
+    """Let Kedro load these registered pipelines only, all of them if there are no names."""
+    from kedro.framework.project import pipelines
+
+    # Kedro 1.0 loads all pipelines always.
+    if hasattr(pipelines, "set_requested"):
+        wanted = [name for name in names if name != "__default__"]
+        pipelines.set_requested(wanted if len(wanted) == len(names) and names else None)
+
+
+def catalog_of(
+    context: KedroContext, save_version: str, pipeline_names: Sequence[str]
+) -> CatalogProtocol[Any, Any]:
+    """The catalog of a project as a session makes it for a run of these pipelines."""
+    from kedro.framework.project import settings
+
+    # The parameters of other pipelines need not be valid.
+    if hasattr(context, "_pipelines_to_validate") and "__default__" not in pipeline_names:
+        context._pipelines_to_validate = list(pipeline_names)
+    return context._get_catalog(
+        catalog_class=settings.DATA_CATALOG_CLASS, save_version=save_version
+    )
+
+
+def split_names(text: str | None) -> list[str]:
+    """Names with commas between them, as ``kedro run`` takes them."""
+    from kedro.framework.cli.utils import split_node_names
+
+    return split_node_names(None, None, text) if text else []
+
+
+def parse_params(text: str | None) -> dict[str, Any]:
+    """Parameters as ``kedro run --params`` takes them.
+
+    Raises:
+        click.UsageError: If one has no name or no value.
+    """
+    import click
+    from kedro.framework.cli.utils import _split_params
+
+    option = click.Option(["--params"])
+    return cast("dict[str, Any]", _split_params(click.get_current_context(), option, text or ""))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from prunner import kedro_internals
-from prunner.bridge.data import DataRef, Exchange
+from prunner.bridge.data import DataRef, Exchange, ExchangeDataset
 from prunner.errors import DataTransferError
 
 if TYPE_CHECKING:
@@ -33,23 +34,62 @@ def share(catalog: CatalogProtocol[Any, Any], name: str, exchange: Exchange) -> 
     return None if value is kedro_internals.NO_DATA else exchange.put(value)
 
 
-def adopt(catalog: CatalogProtocol[Any, Any], name: str, ref: DataRef, exchange: Exchange) -> None:
-    """Let an in-memory dataset of the real catalog hold what a worker made.
+class Loans:
+    """In-memory data that workers made, as the real catalog shows it while the run goes on.
+
+    A hook, or a node that stays in this process, finds a dataset in the catalog that loads the
+    data from the exchange, a private copy each time, as ``MemoryDataset`` gives it. What nobody
+    asks for is never loaded here.
 
     Args:
         catalog: The real catalog.
-        name: Name of an in-memory dataset.
-        ref: Where the data is.
         exchange: The data files of the run.
-
-    Raises:
-        DataTransferError: If it cannot be unpickled in this process.
     """
-    try:
-        value = exchange.get(ref)
-    except DataTransferError as error:
-        raise DataTransferError(f"dataset '{name}': {error}") from error
-    kedro_internals.set_memory_value(catalog, name, value)
+
+    def __init__(self, catalog: CatalogProtocol[Any, Any], exchange: Exchange) -> None:
+        self._catalog = catalog
+        self._exchange = exchange
+        self._lent: dict[str, tuple[Any, DataRef]] = {}
+
+    def lend(self, name: str, ref: DataRef) -> None:
+        """Let a dataset of the catalog be what a worker has put into the exchange."""
+        own = self._lent[name][0] if name in self._lent else self._catalog.get(name)
+        self._lent[name] = own, ref
+        stand_in = ExchangeDataset(name, self._exchange, ref)
+        kedro_internals.add_dataset(self._catalog, name, stand_in)
+
+    def release(self, name: str) -> None:
+        """Nobody loads the dataset again: the catalog has its own, without data, again."""
+        if name in self._lent:
+            kedro_internals.add_dataset(self._catalog, name, self._lent.pop(name)[0])
+        self._catalog.release(name)
+
+    def settle(self, suspects: Collection[str]) -> list[DataTransferError]:
+        """The run has ended: let the catalog's own datasets hold what is there still.
+
+        Args:
+            suspects: Datasets whose data may be what ended a worker; they are left out.
+
+        Returns:
+            What went wrong.
+        """
+        errors = []
+        left = {name: ref for name, (_, ref) in self._lent.items()}
+        self.give_back()
+        for name, ref in left.items():
+            try:
+                if name not in suspects:
+                    value = self._exchange.get(ref)
+                    kedro_internals.set_memory_value(self._catalog, name, value)
+            except DataTransferError as error:
+                errors.append(DataTransferError(f"dataset '{name}': {error}"))
+        return errors
+
+    def give_back(self) -> None:
+        """Let the catalog have all its own datasets again."""
+        for name, (own, _) in self._lent.items():
+            kedro_internals.add_dataset(self._catalog, name, own)
+        self._lent.clear()
 
 
 def share_inputs(
@@ -82,6 +122,7 @@ def share_inputs(
         try:
             ref = share(catalog, name, exchange)
         except DataTransferError as error:
+            book.stuck[name] = str(error)
             for step in consumers[name]:
                 pinned.setdefault(step, f"dataset '{name}': {error}")
         else:

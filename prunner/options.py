@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import operator
 import os
+from collections.abc import Iterable
 
 from loky import cpu_count
 
@@ -113,3 +114,25 @@ def check_is_async(is_async: bool) -> bool:
     if not isinstance(is_async, bool):
         raise OptionError(f"is_async must be True or False, not {is_async!r}.")
     return is_async
+
+
+def check_worker_hooks(worker_hooks: str | Iterable[str]) -> tuple[str, ...]:
+    """Check the names of the hooks that run inside the workers.
+
+    Args:
+        worker_hooks: The option as given: names, or one text with a space between two names (as a
+            command line has it).
+
+    Returns:
+        The names.
+
+    Raises:
+        OptionError: If these are no names.
+    """
+    if isinstance(worker_hooks, str):
+        return tuple(worker_hooks.split())
+    names = tuple(worker_hooks) if isinstance(worker_hooks, Iterable) else (worker_hooks,)
+    for name in names:
+        if not isinstance(name, str) or not name.strip():
+            raise OptionError(f"worker_hooks must be names of hooks, not {name!r}.")
+    return names

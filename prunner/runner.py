@@ -7,6 +7,7 @@ import multiprocessing
 import pickle
 import queue
 import threading
+from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,16 @@ from prunner.bridge.data import DataRef, Exchange
 from prunner.bridge.hooks import implemented_hooks
 from prunner.bridge.logs import LogLevels
 from prunner.bridge.messages import BeginRun
+from prunner.bridge.worker_hooks import choose, pack_hooks
 from prunner.dispatcher import Abort, Dispatcher
 from prunner.errands import Errands
 from prunner.memory import share_inputs
-from prunner.options import check_is_async, check_max_workers, resolve_start_method
+from prunner.options import (
+    check_is_async,
+    check_max_workers,
+    check_worker_hooks,
+    resolve_start_method,
+)
 from prunner.planning.plan import RunPlan
 from prunner.planning.scheduler import Scheduler
 from prunner.processes.book import write_book
@@ -56,6 +63,10 @@ class ParallelRunner(AbstractRunner):
         start_method: How processes are started: ``loky`` (fork and exec without importing the main
             module; the default), ``spawn``, ``forkserver`` or ``fork``. ``None`` asks the
             environment variables ``PRUNNER_START_METHOD`` and ``KEDRO_MP_CONTEXT``.
+        worker_hooks: Hooks around nodes and datasets that run inside the workers, on copies,
+            rather than in the main process: by class path, by the name that they are registered
+            under, or by distribution. For heavy hooks without a state of their own: what such a
+            copy collects stays in its worker.
 
     Raises:
         OptionError: If an option has a value that cannot be used.
@@ -67,10 +78,12 @@ class ParallelRunner(AbstractRunner):
         is_async: bool = False,
         *,
         start_method: str | None = None,
+        worker_hooks: str | Iterable[str] = (),
     ) -> None:
         super().__init__(is_async=check_is_async(is_async))
         self._max_workers = check_max_workers(max_workers)
         self._start_method = resolve_start_method(start_method)
+        self._worker_hooks = check_worker_hooks(worker_hooks)
 
     def __repr__(self) -> str:
         return (
@@ -109,6 +122,8 @@ class ParallelRunner(AbstractRunner):
         if not self._is_async:
             self._logger.info("Using synchronous mode for loading and saving data.")
         hooks = hook_manager or kedro_internals.no_hooks()
+        chosen = choose(hooks, self._worker_hooks)
+        in_workers = tuple(chosen.values())
         book, pinned = write_book(pipeline, catalog)
         if multiprocessing.current_process().daemon:
             reason = "this process is itself a worker of a pool and may not start others"
@@ -126,20 +141,23 @@ class ParallelRunner(AbstractRunner):
                 is_async=self._is_async,
                 exchange=exchange,
                 logger=self._logger,
+                worker_hooks=in_workers,
             )
             begin = BeginRun(
                 folders=exchange.folders,
                 book=exchange.put(book.by_reference()),
-                hooks=implemented_hooks(hooks),
+                hooks=implemented_hooks(hooks, without=in_workers),
                 is_async=self._is_async,
                 run_id=run_id,
+                worker_hooks=pack_hooks(chosen),
             )
-            errors = self._execute(plan, errands, exchange, begin, refs)
-        if errors:
-            if isinstance(errors[0], Exception):
+            self._execute(plan, errands, exchange, begin, refs)
+        if errands.errors:
+            error = errands.errors[0]
+            if isinstance(error, Exception):
                 done = [pipeline.nodes[step] for step in errands.done]
                 self._suggest_resume_scenario(pipeline, done, catalog)
-            raise errors[0]
+            raise error
 
     def _execute(
         self,
@@ -148,8 +166,8 @@ class ParallelRunner(AbstractRunner):
         exchange: Exchange,
         begin: BeginRun,
         refs: dict[str, DataRef],
-    ) -> tuple[BaseException, ...]:
-        """Run all steps, give the catalog what workers made; return what went wrong."""
+    ) -> None:
+        """Run all steps, and give the catalog what workers made."""
         inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         project = ProjectState.capture()
         setup = pickle.dumps(WorkerSetup(project, LogLevels.capture()))
@@ -174,9 +192,7 @@ class ParallelRunner(AbstractRunner):
             # Processes first: a forked one should find as few threads as possible.
             pool.start(workers)
             loop.start()
-            end = errands.run(dispatcher.errands, pool, inbox.put)
-        late = errands.adopt({name: dispatcher.refs[name] for name in dispatcher.foreign})
-        return (*end.errors, *late)
+            errands.run(dispatcher.errands, pool, inbox.put)
 
     def _announce(self, plan: RunPlan) -> None:
         """Say once which nodes stay in the main process, and why."""

@@ -24,7 +24,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from kedro.io import DatasetError, MemoryDataset
 
@@ -33,6 +33,7 @@ from prunner.errors import DataTransferError
 
 INLINE_LIMIT = 16 * 1024  # bytes; a message of this size still fits into any pipe's buffer
 _MEMORY_FOLDER = "/dev/shm"
+_PIECE = 1 << 20  # bytes
 
 _numbers = itertools.count()  # of the files that this process writes
 
@@ -87,11 +88,12 @@ class Exchange:
     ) -> None:
         self.close()
 
-    def put(self, value: Any) -> DataRef:
+    def put(self, value: Any, *, unless: DataRef | None = None) -> DataRef:
         """Make an object available to the other processes of the run.
 
         Args:
             value: Any object that cloudpickle can pickle.
+            unless: Where it may be already; that is returned if the bytes there are the same.
 
         Returns:
             The reference that ``get`` takes.
@@ -102,6 +104,8 @@ class Exchange:
         parts, size = pack(value)
         if size <= INLINE_LIMIT:
             return DataRef(None, b"".join(parts), size)
+        if unless is not None and unless.size == size and _holds(unless, parts):
+            return unless
         return DataRef(self._write(parts, size), None, size)
 
     def get(self, ref: DataRef) -> Any:
@@ -118,6 +122,10 @@ class Exchange:
         """
         try:
             return unpack(self._view(ref))
+        except FileNotFoundError as error:
+            raise DataTransferError(
+                "in-memory data has been released: the last node that loads it has ended"
+            ) from error
         except (Exception, SystemExit) as error:
             raise DataTransferError(
                 f"in-memory data of {ref.size} bytes could not be unpickled in process "
@@ -167,8 +175,21 @@ class Exchange:
         )
 
 
+class Store(Protocol):
+    """Where an ``ExchangeDataset`` has its data: the exchange, or a step's part in it."""
+
+    def put(self, value: Any) -> DataRef:
+        """Make an object available to the other processes."""
+
+    def get(self, ref: DataRef) -> Any:
+        """Load an object."""
+
+    def release(self, ref: DataRef) -> None:
+        """Remove it."""
+
+
 class ExchangeDataset(MemoryDataset):
-    """What stands for a ``MemoryDataset`` in a worker: loads from and saves to the exchange.
+    """What stands for a ``MemoryDataset``: loads from and saves to the exchange.
 
     Args:
         name: Name of the dataset, for errors.
@@ -176,7 +197,7 @@ class ExchangeDataset(MemoryDataset):
         ref: Where the data is, ``None`` while there is none.
     """
 
-    def __init__(self, name: str, exchange: Exchange, ref: DataRef | None = None) -> None:
+    def __init__(self, name: str, exchange: Store, ref: DataRef | None = None) -> None:
         super().__init__()
         self.ref = ref
         self._name = name
@@ -230,6 +251,20 @@ def _write_all(file: io.FileIO, part: bytes | memoryview) -> None:
     view = memoryview(part)
     while view.nbytes:
         view = view[file.write(view) :]
+
+
+def _holds(ref: DataRef, parts: Sequence[bytes | memoryview]) -> bool:
+    """True if the file holds these bytes; read piece by piece, so that it costs no memory."""
+    if ref.path is None:
+        return False
+    with open(ref.path, "rb") as file:
+        for part in parts:
+            view = memoryview(part)
+            for start in range(0, view.nbytes, _PIECE):
+                piece = bytes(view[start : start + _PIECE])  # memoryviews are compared slowly
+                if file.read(len(piece)) != piece:
+                    return False
+    return True
 
 
 def _removed(path: str) -> bool:

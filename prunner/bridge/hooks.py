@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from prunner.bridge.failure import Failure
+from prunner.bridge.failure import Failures
 from prunner.bridge.messages import HookCall, HookReply
 from prunner.errors import DataTransferError
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pluggy import PluginManager
 
     from prunner.bridge.data import DataRef, Exchange
+    from prunner.bridge.shelf import Shelf
 
 RELAYED = (
     "before_node_run",
@@ -31,13 +32,18 @@ RELAYED = (
     "after_dataset_saved",
 )
 _MAPPINGS = ("inputs", "outputs")  # from names of datasets to data
+# Before these, code of a node or of a dataset has run that may have changed what it was given.
+_AFTER_FOREIGN_CODE = ("after_node_run", "on_node_error", "after_dataset_saved")
 
 
-def implemented_hooks(hook_manager: PluginManager) -> dict[str, frozenset[str]]:
+def implemented_hooks(
+    hook_manager: PluginManager, without: tuple[object, ...] = ()
+) -> dict[str, frozenset[str]]:
     """The hooks around a node that somebody implements.
 
     Args:
         hook_manager: The session's, or Kedro's null manager.
+        without: Plugins that do not count.
 
     Returns:
         Names of the hooks, each with the arguments that some implementation takes.
@@ -46,31 +52,45 @@ def implemented_hooks(hook_manager: PluginManager) -> dict[str, frozenset[str]]:
     for name in RELAYED:
         # Kedro's null manager answers None to everything.
         implementations = getattr(hook_manager.hook, name).get_hookimpls() or ()
-        if implementations:
-            found[name] = frozenset(arg for impl in implementations for arg in impl.argnames)
+        taken = [
+            impl.argnames
+            for impl in implementations
+            if not any(impl.plugin is plugin for plugin in without)
+        ]
+        if taken:
+            found[name] = frozenset(arg for argnames in taken for arg in argnames)
     return found
 
 
 class HookRelay:
-    """What Kedro's ``Task`` takes for a hook manager in a worker.
+    """What Kedro's ``Task`` takes for a hook manager in a worker; one for each step.
 
     Args:
+        step: The step.
         implemented: What ``implemented_hooks`` found in the parent.
-        exchange: The data files of the run.
+        shelf: The step's data.
+        failures: The step's exceptions.
         ask: Sends a call and waits for the reply; called from several threads where the
             node loads and saves asynchronously.
+
+    Attributes:
+        local: The hook manager with the hooks that run in workers, if there are any.
     """
 
     def __init__(
         self,
+        step: int,
         implemented: Mapping[str, frozenset[str]],
-        exchange: Exchange,
+        shelf: Shelf,
+        failures: Failures,
         ask: Callable[[HookCall], HookReply],
     ) -> None:
+        self.local: PluginManager | None = None
+        self._step = step
         self._implemented = implemented
-        self._exchange = exchange
+        self._shelf = shelf
+        self._failures = failures
         self._ask = ask
-        self.step = -1
 
     @property
     def hook(self) -> HookRelay:
@@ -80,35 +100,45 @@ class HookRelay:
     def __getattr__(self, name: str) -> Callable[..., list[Any]]:
         if name not in RELAYED:
             raise AttributeError(name)
+        return lambda **arguments: self._call(name, arguments)
+
+    def _call(self, name: str, arguments: dict[str, Any]) -> list[Any]:
+        if name in _AFTER_FOREIGN_CODE:
+            self._shelf.doubt()
+        results: list[Any] = []
+        if self.local is not None:
+            results += getattr(self.local.hook, name)(**arguments)
         taken = self._implemented.get(name)
-        if taken is None:
-            return lambda **_: []
-        return lambda **arguments: self._relay(name, taken, arguments)
+        if taken is not None:
+            results += self._relay(name, taken, arguments)
+        if name == "after_dataset_saved":
+            self._shelf.forget(arguments["data"])
+        return results
 
     def _relay(self, name: str, taken: frozenset[str], arguments: dict[str, Any]) -> list[Any]:
         error = arguments.get("error")
         call = HookCall(
-            step=self.step,
+            step=self._step,
             hook=name,
             plain={key: value for key, value in arguments.items() if key == "dataset_name"},
-            data={path: self._put(value) for path, value in _flatten(arguments, taken)},
-            error=None if error is None else Failure.capture(error),
+            data={path: self._lend(value) for path, value in _flatten(arguments, taken)},
+            error=None if error is None else self._failures.capture(error),
         )
         reply = self._ask(call)
         if reply.failure is not None:
-            raise reply.failure.restore()
+            raise self._failures.restore(reply.failure)
         if reply.result is None:
             return []
-        result: list[Any] = self._exchange.get(reply.result)
-        self._exchange.release(reply.result)
+        result: list[Any] = self._shelf.get(reply.result)
+        self._shelf.release(reply.result)
         return [_without_stand_ins(each) for each in result]
 
-    def _put(self, value: Any) -> DataRef:
+    def _lend(self, value: Any) -> DataRef:
         if not isinstance(value, Iterator):
             with contextlib.suppress(DataTransferError):
-                return self._exchange.put(value)
+                return self._shelf.lend(value)
         kind = type(value)
-        return self._exchange.put(StaysWithNode(f"{kind.__module__}.{kind.__qualname__}"))
+        return self._shelf.lend(StaysWithNode(f"{kind.__module__}.{kind.__qualname__}"))
 
 
 def _flatten(
@@ -154,34 +184,74 @@ def _without_stand_ins(result: Any) -> Any:
     return result
 
 
-def answer_hook(
-    hook_manager: PluginManager, call: HookCall, known: Mapping[str, Any], exchange: Exchange
-) -> HookReply:
-    """In the parent: call a hook for a worker.
+class HookDesk:
+    """In the parent: answers the hook calls of one step.
+
+    What a hook was given it is given again, the same object, as long as the step's own is the same.
 
     Args:
         hook_manager: The session's.
-        call: What the worker asks for.
         known: Arguments that the parent has itself: node, catalog, run id and so on.
         exchange: The data files of the run.
+        without: Plugins that are called in the workers.
 
-    Returns:
-        The answer, with the exception that a hook raised, if any.
+    Attributes:
+        failures: The step's exceptions.
     """
-    arguments: dict[str, Any] = {"data": None, "inputs": {}, "outputs": {}, **known, **call.plain}
-    try:
+
+    def __init__(
+        self,
+        hook_manager: PluginManager,
+        known: Mapping[str, Any],
+        exchange: Exchange,
+        without: tuple[object, ...] = (),
+    ) -> None:
+        self.failures = Failures()
+        self._hook_manager = hook_manager
+        self._known = known
+        self._exchange = exchange
+        self._without = without
+        self._values: dict[str, Any] = {}
+
+    def answer(self, call: HookCall) -> HookReply:
+        """Call a hook for a worker.
+
+        Args:
+            call: What the worker asks for.
+
+        Returns:
+            The answer, with the exception that a hook raised, if any.
+        """
+        try:
+            arguments = self._arguments(call)
+            caller = self._hook_manager.subset_hook_caller(call.hook, self._without)
+            assert caller.spec is not None  # Kedro's hooks have one
+            results = caller(**{name: arguments[name] for name in caller.spec.argnames})
+            useful = [result for result in results if result is not None]
+            return HookReply(result=self._exchange.put(useful) if useful else None)
+        except KeyboardInterrupt:
+            raise  # it is the user's, not the hook's
+        except BaseException as error:
+            return HookReply(failure=self.failures.capture(error))
+
+    def _arguments(self, call: HookCall) -> dict[str, Any]:
+        arguments: dict[str, Any] = {"data": None, "inputs": {}, "outputs": {}}
+        arguments.update(self._known)
+        arguments.update(call.plain)
         for (name, *dataset), ref in call.data.items():
-            value = exchange.get(ref)
-            exchange.release(ref)
+            value = self._value(ref, keep="saved" not in call.hook)
             if dataset:
                 arguments[name][dataset[0]] = value
             else:
                 arguments[name] = value
         if call.error is not None:
-            arguments["error"] = call.error.restore()
-        caller = getattr(hook_manager.hook, call.hook)
-        results = caller(**{name: arguments[name] for name in caller.spec.argnames})
-        useful = [result for result in results if result is not None]
-        return HookReply(result=exchange.put(useful) if useful else None)
-    except Exception as error:
-        return HookReply(failure=Failure.capture(error))
+            arguments["error"] = self.failures.restore(call.error)
+        return arguments
+
+    def _value(self, ref: DataRef, keep: bool) -> Any:
+        if ref.path in self._values:
+            return self._values[ref.path]
+        value = self._exchange.get(ref)
+        if keep and ref.path is not None:  # not the chunks of a generator: there may be many
+            self._values[ref.path] = value
+        return value

@@ -24,6 +24,7 @@ class BeginRun:
         folders: Where the run's data files are, the preferred folder first.
         book: The nodes, datasets and catalog of the run (``processes.book``).
         hooks: Implemented hooks, each with the argument names that some implementation takes.
+        worker_hooks: The plugins whose hooks run in the worker, pickled; None where there are none.
         is_async: Whether nodes load and save in threads.
         run_id: Kedro's id of the run.
     """
@@ -33,6 +34,7 @@ class BeginRun:
     hooks: Mapping[str, frozenset[str]]
     is_async: bool
     run_id: str | None
+    worker_hooks: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +68,15 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class StartFailed:
-    """The project could not be set up in the worker."""
+    """The project could not be set up in the worker.
 
-    failure: Failure
+    Attributes:
+        cause: Type and message of what was raised.
+        details: The worker's traceback.
+    """
+
+    cause: str
+    details: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +89,19 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A step raised."""
+    """A step raised.
+
+    Attributes:
+        step: Which one.
+        failure: What it raised.
+        phase: What it was doing, to be read after "while".
+        pid: Id of the worker process.
+    """
 
     step: int
     failure: Failure
+    phase: str
+    pid: int
 
 
 @dataclass(frozen=True, slots=True)

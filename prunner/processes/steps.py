@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import pickle
 import sys
 import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kedro.pipeline.node import Node
 from kedro.runner import Task
 
 from prunner import kedro_internals
 from prunner.bridge.data import DataRef, Exchange, ExchangeDataset
-from prunner.bridge.failure import Failure
+from prunner.bridge.failure import Failures
 from prunner.bridge.hooks import HookRelay
 from prunner.bridge.link import Link
+from prunner.bridge.logs import LogRelay
 from prunner.bridge.messages import BeginRun, Failed, Finished, HookCall, HookReply, RunStep
+from prunner.bridge.phases import PhaseWatch
+from prunner.bridge.shelf import Shelf
+from prunner.bridge.worker_hooks import local_hook_manager
 from prunner.errors import DataTransferError
 from prunner.processes.book import MAIN_TAG, RunBook, datasets_of
+
+if TYPE_CHECKING:
+    from pluggy import PluginManager
 
 
 class StepRunner:
@@ -28,16 +36,18 @@ class StepRunner:
     Args:
         begin: What the parent said of the run.
         link: The connection to the parent.
+        logs: Sends what is logged to the parent.
     """
 
-    def __init__(self, begin: BeginRun, link: Link) -> None:
+    def __init__(self, begin: BeginRun, link: Link, logs: LogRelay) -> None:
         self._begin = begin
         self._link = link
+        self._logs = logs
         self._asking = threading.Lock()
         self._exchange = Exchange(begin.folders)
-        self._hooks = HookRelay(begin.hooks, self._exchange, self._ask)
         self._book: RunBook | None = None
         self._catalog: Any = None
+        self._local_hooks: PluginManager | None = None
         self._saved_here: set[str] = set()
 
     def run(self, message: RunStep) -> Finished | Failed:
@@ -49,25 +59,32 @@ class StepRunner:
         Returns:
             What to tell the parent.
         """
+        shelf, failures = Shelf(self._exchange), Failures()
+        relay = HookRelay(message.step, self._begin.hooks, shelf, failures, self._ask)
+        watch = PhaseWatch(relay)
         try:
-            return Finished(message.step, self._execute(message.step, message.inputs))
+            return Finished(message.step, self._execute(message, shelf, relay, watch))
         except BaseException as error:
-            return Failed(message.step, Failure.capture(error))
+            return Failed(message.step, failures.capture(error), watch.phase, os.getpid())
         finally:
+            shelf.clear()
             _flush()
 
-    def _execute(self, step: int, inputs: Mapping[str, DataRef]) -> dict[str, DataRef]:
+    def _execute(
+        self, message: RunStep, shelf: Shelf, relay: HookRelay, watch: PhaseWatch
+    ) -> dict[str, DataRef]:
         book = self._open_book()
-        node: Node = _unpickle("the node", book.nodes[step])
-        in_memory = self._prepare(node, book, inputs)
-        self._hooks.step = step
-        Task(
-            node=node,
-            catalog=self._catalog,
-            is_async=self._begin.is_async,
-            hook_manager=self._hooks,  # type: ignore[arg-type]
-            run_id=self._begin.run_id,
-        ).execute()
+        relay.local = self._local_hooks
+        node: Node = self._unpickle("the node", book.nodes[message.step])
+        in_memory = self._prepare(node, book, shelf, message.inputs)
+        with self._logs.of_node(node.name):
+            Task(
+                node=node,
+                catalog=self._catalog,
+                is_async=self._begin.is_async,
+                hook_manager=watch,  # type: ignore[arg-type]
+                run_id=self._begin.run_id,
+            ).execute()
         self._saved_here.update(node.outputs)
         return {
             name: dataset.ref
@@ -78,22 +95,25 @@ class StepRunner:
     def _open_book(self) -> RunBook:
         if self._book is None:
             book: RunBook = self._exchange.get(self._begin.book)
-            self._catalog = _unpickle("the catalog", book.catalog)
+            self._catalog = self._unpickle("the catalog", book.catalog)
+            if self._begin.worker_hooks is not None:
+                plugins = self._unpickle("the hooks of workers", self._begin.worker_hooks)
+                self._local_hooks = local_hook_manager(plugins)
             self._book = book
         return self._book
 
     def _prepare(
-        self, node: Node, book: RunBook, inputs: Mapping[str, DataRef]
+        self, node: Node, book: RunBook, shelf: Shelf, inputs: Mapping[str, DataRef]
     ) -> dict[str, ExchangeDataset]:
         """Put all datasets of a node into the catalog; return those that live in memory."""
         in_memory = {}
         for name in datasets_of(node):
             if name in book.in_memory:
-                in_memory[name] = ExchangeDataset(name, self._exchange, inputs.get(name))
+                in_memory[name] = ExchangeDataset(name, shelf, inputs.get(name))
                 kedro_internals.add_dataset(self._catalog, name, in_memory[name])
                 continue
             if name in book.datasets and not kedro_internals.has_dataset(self._catalog, name):
-                dataset = _unpickle(f"dataset '{name}'", book.datasets[name])
+                dataset = self._unpickle(f"dataset '{name}'", book.datasets[name])
                 kedro_internals.add_dataset(self._catalog, name, dataset)
             if name in book.internal and name in node.inputs and name not in self._saved_here:
                 # Another process saved it: forget what was listed or resolved before that.
@@ -106,15 +126,15 @@ class StepRunner:
             reply: HookReply = self._link.receive()
             return reply
 
-
-def _unpickle(what: str, pickled: Any) -> Any:
-    try:
-        return pickle.loads(pickled)
-    except Exception as error:
-        raise DataTransferError(
-            f"{what} could not be unpickled in a worker: {type(error).__name__}: {error}. Tag the "
-            f"node with '{MAIN_TAG}' to run it in the main process."
-        ) from error
+    def _unpickle(self, what: str, pickled: Any) -> Any:
+        try:
+            with self._logs.kept():
+                return pickle.loads(pickled)
+        except Exception as error:
+            raise DataTransferError(
+                f"{what} could not be unpickled in a worker: {type(error).__name__}: {error}. Tag "
+                f"the node with '{MAIN_TAG}' to run it in the main process."
+            ) from error
 
 
 def _flush() -> None:

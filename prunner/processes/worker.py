@@ -23,13 +23,14 @@ from prunner.bridge import link as links
 from prunner.bridge.link import Link
 
 if TYPE_CHECKING:
-    from prunner.bridge.logs import LogLevels
+    from prunner.bridge.logs import LogLevels, LogRelay
     from prunner.processes.project import ProjectState
 
 # For whoever hunts a worker that hangs: it prints the stacks of its threads after so many seconds.
 DUMP_VARIABLE = "PRUNNER_DUMP_TRACEBACKS_AFTER"
 
 _link: Link | None = None
+_logs: LogRelay | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def initialize(connection: Connection, lifeline: Connection, setup: bytes) -> No
         lifeline: A pipe that ends when the parent ends.
         setup: A pickled ``WorkerSetup``; unpickled here, where a failure can be reported.
     """
-    global _link
+    global _link, _logs
     # Ctrl-C reaches the whole process group; the parent alone decides what follows.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     links.keep_only(connection, lifeline)
@@ -62,12 +63,12 @@ def initialize(connection: Connection, lifeline: Connection, setup: bytes) -> No
     ).start()
     link = Link(connection)
     try:
-        _set_up(pickle.loads(setup), link)
+        _logs = _set_up(pickle.loads(setup), link)
     except BaseException as error:
-        from prunner.bridge.failure import Failure
+        from prunner.bridge.failure import show
         from prunner.bridge.messages import StartFailed
 
-        link.send(StartFailed(Failure.capture(error)))
+        link.send(StartFailed(f"{type(error).__name__}: {error}", show(error)))
         return
     from prunner.bridge.messages import Ready
 
@@ -75,8 +76,8 @@ def initialize(connection: Connection, lifeline: Connection, setup: bytes) -> No
     link.send(Ready())
 
 
-def _set_up(setup: WorkerSetup, link: Link) -> None:
-    from prunner.bridge.logs import bare_kedro_logging
+def _set_up(setup: WorkerSetup, link: Link) -> LogRelay:
+    from prunner.bridge.logs import LogRelay, bare_kedro_logging
 
     if seconds := os.environ.get(DUMP_VARIABLE):
         # Not faulthandler's own timer: a forked process that inherits a running one hangs.
@@ -88,8 +89,11 @@ def _set_up(setup: WorkerSetup, link: Link) -> None:
         from prunner.processes.project import keep_logging
 
         keep_logging(setup.project.package_name)
-    setup.levels.install(lambda attributes: link.send(LogMessage(attributes)))
-    setup.project.restore()
+    logs = LogRelay(setup.levels, lambda attributes: link.send(LogMessage(attributes)))
+    logs.install()
+    with logs.kept():
+        setup.project.restore()
+    return logs
 
 
 def _end_with(lifeline: Connection) -> None:
@@ -101,7 +105,7 @@ def _end_with(lifeline: Connection) -> None:
 
 def serve() -> None:
     """Run steps until the parent says stop."""
-    if _link is None:
+    if _link is None or _logs is None:
         return  # the project could not be set up, and the parent knows
     from prunner.bridge.messages import BeginRun, RunStep, Stop
     from prunner.processes.steps import StepRunner
@@ -114,7 +118,7 @@ def serve() -> None:
             return
         match message:
             case BeginRun():
-                runner = StepRunner(message, _link)
+                runner = StepRunner(message, _link, _logs)
             case RunStep():
                 assert runner is not None
                 _link.send(runner.run(message))

@@ -7,6 +7,7 @@ failing example can be repeated.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from random import Random
@@ -24,11 +25,21 @@ from prunner.bridge.messages import (
     Stop,
     WorkerGone,
 )
-from prunner.dispatcher import Abort, Dispatcher, End, RunHere
+from prunner.dispatcher import Abort, Dispatcher, RunHere
 from prunner.errands import Errands
 from prunner.planning.plan import RunPlan
 from prunner.planning.scheduler import Scheduler
 from prunner.processes.steps import StepRunner
+
+
+class NoLogs:
+    """These workers log where the test does."""
+
+    def kept(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+    def of_node(self, name: str) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
 
 class FakeWorker:
@@ -66,7 +77,7 @@ class FakeWorker:
         while True:
             match self.receive():
                 case BeginRun() as begin:
-                    runner = StepRunner(begin, self)  # type: ignore[arg-type]
+                    runner = StepRunner(begin, self, NoLogs())  # type: ignore[arg-type]
                 case RunStep(step=step) if step == self._dies_at:
                     self.said.put(WorkerGone(self.number, 4711, -9))
                     return
@@ -178,7 +189,7 @@ class FakeRunner(ParallelRunner):
         exchange: Exchange,
         begin: BeginRun,
         refs: dict[str, DataRef],
-    ) -> tuple[BaseException, ...]:
+    ) -> None:
         # As the real one, step by step.
         workers = plan.workers_needed(self._max_workers)
         pool = FakePool(workers, self._random, self._dies_at)
@@ -188,15 +199,13 @@ class FakeRunner(ParallelRunner):
         loop = threading.Thread(target=dispatcher.run, args=(workers > 0,), daemon=True)
         loop.start()
         try:
-            end: End = errands.run(dispatcher.errands, pool, pool.put)
+            errands.run(dispatcher.errands, pool, pool.put)
         finally:
             pool.put(Abort())
             loop.join()
             pool.stop()
-        errands.adopt({name: dispatcher.refs[name] for name in dispatcher.foreign})
         scheduler.validate()
         assert scheduler.finished
         self.done = list(errands.done)
         self.pinned = {step.index for step in plan.steps if step.index in scheduler.pinned}
         self.ran_there = [step for worker in pool.workers for step in worker.ran]
-        return end.errors

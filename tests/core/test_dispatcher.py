@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from prunner.bridge.data import DataRef
-from prunner.bridge.failure import Failure
+from prunner.bridge.failure import Failures
 from prunner.bridge.messages import (
     BeginRun,
     Failed,
@@ -26,6 +26,8 @@ from prunner.dispatcher import (
     End,
     HandleLog,
     NoteDone,
+    NoteError,
+    NoteFailed,
     RanHere,
     ReleaseDataset,
     RunHere,
@@ -78,9 +80,8 @@ class Run:
         self.errands: list[Any] = []
         while not self.dispatcher.errands.empty():
             self.errands.append(self.dispatcher.errands.get())
-        end = self.errands.pop()
-        assert isinstance(end, End)
-        self.errors = end.errors
+        assert isinstance(self.errands.pop(), End)
+        self.errors = [e.error for e in self.errands if isinstance(e, NoteError)]
         self.aborted = inbox.empty()
 
 
@@ -101,10 +102,12 @@ def test_a_worker_is_told_of_the_run_and_then_of_its_steps():
         (0, RunStep(0, {"raw": ref("raw")})),
         (0, RunStep(1, {"a": ref("a")})),
     ]
-    assert run.errands == [NoteDone(0), NoteDone(1), ReleaseDataset("a")]
+    assert run.errands == [
+        NoteDone(0, {"a": ref("a")}),
+        NoteDone(1, {"b": ref("b")}),
+        ReleaseDataset("a"),
+    ]
     assert run.exchange.released == [ref("a")]
-    assert run.dispatcher.refs.keys() == {"raw", "unused", "b"}
-    assert run.errors == ()
     assert not run.aborted
 
 
@@ -116,9 +119,9 @@ def test_a_step_is_noted_before_its_datasets_are_released():
         said(Finished(1, {})),
     )
     assert run.errands == [
-        NoteDone(0),
+        NoteDone(0, {}),
         ReleaseDataset("a@save"),
-        NoteDone(1),
+        NoteDone(1, {}),
         ReleaseDataset("a@load"),
     ]
 
@@ -126,7 +129,7 @@ def test_a_step_is_noted_before_its_datasets_are_released():
 def test_what_needs_the_parent_becomes_an_errand_in_the_order_of_arrival():
     call, log = HookCall(0, "before_node_run", {}), LogMessage({"msg": "text"})
     run = Run(independent(1), said(Ready()), said(log), said(call), said(Finished(0, {})))
-    assert run.errands == [HandleLog(log), AnswerHook(0, call), NoteDone(0)]
+    assert run.errands == [HandleLog(0, log), AnswerHook(0, call), NoteDone(0, {})]
 
 
 def test_a_pinned_step_is_an_errand_and_its_end_an_event():
@@ -137,14 +140,13 @@ def test_a_pinned_step_is_an_errand_and_its_end_an_event():
         RanHere(1, {"b": ref("b")}, frozenset()),
         said(Finished(2, {})),
     )
-    assert RunHere(1, {"a": ref("a")}) in run.errands
+    assert RunHere(1) in run.errands
     assert run.pool.sent[-1] == (0, RunStep(2, {"b": ref("b")}))
-    assert run.errors == ()
 
 
 def test_without_workers_pinned_steps_begin_at_once():
     run = Run(independent(1, pinned=[0]), RanHere(0, {}, frozenset()), has_workers=False)
-    assert run.errands == [RunHere(0, {}), NoteDone(0)]
+    assert run.errands == [RunHere(0), NoteDone(0, {})]
     assert run.pool.sent == []
 
 
@@ -163,53 +165,38 @@ def test_who_loads_what_cannot_leave_the_parent_runs_there():
 def test_the_parents_own_data_is_not_handed_back_to_it():
     """It holds the very objects; a pickled copy may be less than these."""
     run = Run(
-        plan_of(
-            [(["raw"], ["a"]), (["a", "raw"], ["b"]), (["a"], ["c"])],
-            pinned=[0, 1],
-        ),
+        plan_of([(["raw"], ["a"]), (["a"], ["c"])], pinned=[0]),
         said(Ready()),
         RanHere(0, {"a": ref("a")}, frozenset()),
-        RanHere(1, {}, frozenset()),
-        said(Finished(2, {})),
-        refs={"raw": ref("raw")},
+        said(Finished(1, {"c": ref("c")})),
     )
-    assert [e for e in run.errands if isinstance(e, RunHere)] == [RunHere(0, {}), RunHere(1, {})]
-    assert run.pool.sent[-1] == (0, RunStep(2, {"a": ref("a")}))
-
-
-def test_the_parent_takes_over_the_data_of_a_worker_once():
-    """Whoever loads it there next loads it from the catalog, as under SequentialRunner."""
-    run = Run(
-        plan_of([(["raw"], ["a"]), (["a"], ["b"]), (["a"], ["c"])], pinned=[1, 2]),
-        said(Ready()),
-        said(Finished(0, {"a": ref("a"), "z": ref("z")})),
-        RanHere(1, {}, frozenset()),
-        RanHere(2, {}, frozenset()),
-    )
-    here = [e for e in run.errands if isinstance(e, RunHere)]
-    assert here == [RunHere(1, {"a": ref("a")}), RunHere(2, {})]
-    assert run.dispatcher.foreign == {"z"}
+    notes = [e for e in run.errands if isinstance(e, NoteDone)]
+    assert notes == [NoteDone(0, {}), NoteDone(1, {"c": ref("c")})]
+    assert run.pool.sent[-1] == (0, RunStep(1, {"a": ref("a")}))
 
 
 def test_the_first_error_comes_first_and_running_steps_end():
+    failed = [
+        Failed(step, Failures().capture(ValueError("wrong")), "running", 4711) for step in (1, 0)
+    ]
     run = Run(
         independent(4),
         said(Ready(), 0),
         said(Ready(), 1),
-        said(Failed(1, Failure.capture(ValueError("first"))), 1),
-        said(Failed(0, Failure.capture(ValueError("second"))), 0),
+        said(failed[0], 1),
+        said(failed[1], 0),
     )
-    assert [str(error) for error in run.errors] == ["first", "second"]
+    assert run.errands == [NoteFailed(failed[0]), NoteFailed(failed[1])]
     assert [m.step for _, m in run.pool.sent if isinstance(m, RunStep)] == [0, 1]
-    assert run.errands == []
     assert not run.aborted
 
 
-def test_a_pinned_step_that_fails_ends_the_run_with_its_own_exception():
-    error = ValueError("wrong")
-    run = Run(independent(2, pinned=[0, 1]), RanHere(0, {}, frozenset(), error), has_workers=False)
-    assert run.errors == (error,)
-    assert run.errands == [RunHere(0, {})]
+def test_a_pinned_step_that_fails_ends_the_run():
+    run = Run(
+        independent(2, pinned=[0, 1]), RanHere(0, {}, frozenset(), failed=True), has_workers=False
+    )
+    assert run.errands == [RunHere(0)]
+    assert not run.aborted
 
 
 def test_a_worker_that_dies_at_a_step_is_an_error_with_the_name_of_its_node():
@@ -235,37 +222,33 @@ def test_a_worker_that_dies_between_two_steps_is_an_error_without_a_node():
 
 
 def test_a_worker_that_cannot_set_up_the_project_says_why():
-    failure = Failure.capture(ImportError("no module named 'settings'"))
-    run = Run(independent(1), said(StartFailed(failure)))
+    cause = "ImportError: no module named 'settings'"
+    run = Run(independent(1), said(StartFailed(cause, "Traceback ...")))
     (error,) = run.errors
     assert isinstance(error, WorkerStartError)
     assert error.package == "my_project"
-    assert error.cause == "ImportError: no module named 'settings'"
-    assert error.details == failure.traceback
+    assert (error.cause, error.details) == (cause, "Traceback ...")
     assert run.pool.sent == []
-    assert run.errands == []
     assert not run.aborted
 
 
 def test_several_workers_that_cannot_start_are_one_error():
-    failure = Failure.capture(ImportError("no module"))
     run = Run(
         independent(3),
         said(Ready(), 0),
-        said(StartFailed(failure), 1),
-        said(StartFailed(failure), 2),
+        said(StartFailed("ImportError: no module", ""), 1),
+        said(StartFailed("ImportError: no module", ""), 2),
         said(Finished(0, {}), 0),
     )
     assert [type(error) for error in run.errors] == [WorkerStartError]
-    assert run.errands == [NoteDone(0)]
+    assert run.errands[-1] == NoteDone(0, {})
 
 
 def test_the_end_of_a_worker_that_could_not_start_is_no_error_of_its_own():
-    failure = Failure.capture(ImportError("no module"))
     run = Run(
         independent(1),
         said(Ready(), 0),
-        said(StartFailed(failure), 1),
+        said(StartFailed("ImportError: no module", ""), 1),
         WorkerGone(1, 4711, 1),
         said(Finished(0, {}), 0),
     )
@@ -282,7 +265,7 @@ def test_a_worker_that_ends_before_it_is_ready_is_a_failed_start():
 def test_abort_leaves_the_loop_at_once():
     run = Run(independent(2), said(Ready()))
     assert run.aborted
-    assert run.errors == ()
+    assert run.errors == []
 
 
 def test_a_fault_of_the_loop_itself_ends_the_run_with_it():

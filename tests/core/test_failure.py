@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import pickle
+import sys
 import threading
 import traceback
 
 import pytest
 
-from prunner.bridge.failure import Failure, RemoteError, RemoteTraceback
+from prunner.bridge.failure import Failure, Failures, RemoteError, show
 
 
 class WithAttributes(Exception):
@@ -38,6 +39,30 @@ class WithLock(Exception):
         self.lock = threading.Lock()
 
 
+class SpeaksOfItsLock(LookupError):
+    """Says something else without the attribute that cannot travel."""
+
+    def __init__(self, code):
+        super().__init__("code", code)
+        self.code = code
+        self.lock = threading.Lock()
+
+    def __str__(self):
+        return f"locked: {self.lock.locked()}"
+
+
+class HoldsALock(ValueError):
+    """A class that cannot be pickled."""
+
+    __module__ = "__main__"
+    lock = threading.Lock()
+
+
+class Unpicklable(Exception):
+    __module__ = "__main__"
+    lock = threading.Lock()
+
+
 def raise_and_catch(error, cause=None):
     try:
         raise error from cause
@@ -45,9 +70,13 @@ def raise_and_catch(error, cause=None):
         return caught
 
 
+def sent(error):
+    """The error as a message brings it into the parent."""
+    return pickle.loads(pickle.dumps(Failures().capture(error)))
+
+
 def travel(error):
-    """The error as it arrives in the parent, by way of a message."""
-    return pickle.loads(pickle.dumps(Failure.capture(raise_and_catch(error)))).restore()
+    return Failures().restore(sent(raise_and_catch(error)))
 
 
 @pytest.mark.parametrize(
@@ -105,75 +134,158 @@ def test_what_pickle_cannot_bring_back_arrives_without_its_init(error, message):
     assert not hasattr(arrived, "lock")
 
 
-class SpeaksOfItsLock(Exception):
-    """Says something else without the attribute that cannot travel."""
-
-    def __init__(self):
-        super().__init__()
-        self.lock = threading.Lock()
-
-    def __str__(self):
-        return f"locked: {self.lock.locked()}"
+def test_what_cannot_travel_is_stood_in_for_by_a_kind_of_its_class():
+    arrived = travel(SpeaksOfItsLock(7))
+    assert isinstance(arrived, SpeaksOfItsLock)
+    assert isinstance(arrived, RemoteError)
+    assert str(arrived) == "locked: False"
+    assert (arrived.args, arrived.code) == (("code", 7), 7)
+    assert shown(arrived).splitlines()[-1] == f"{__name__}.SpeaksOfItsLock: locked: False"
 
 
-def test_what_cannot_travel_is_stood_in_for():
-    failure = Failure.capture(raise_and_catch(SpeaksOfItsLock()))
-    assert failure.pickled is None
-    arrived = failure.restore()
+def test_a_class_that_cannot_travel_is_stood_in_for_by_a_kind_of_its_base():
+    arrived = travel(HoldsALock("wrong"))
+    assert isinstance(arrived, ValueError)
+    assert shown(arrived).splitlines()[-1] == "HoldsALock: wrong"
+
+
+def test_what_has_no_base_that_says_anything_is_a_remote_error():
+    arrived = travel(Unpicklable("wrong"))
     assert type(arrived) is RemoteError
-    assert arrived.type_name == f"{__name__}.SpeaksOfItsLock"
-    assert arrived.message == "locked: False"
-    assert str(arrived) == f"{arrived.type_name}: locked: False"
+    assert str(arrived) == "__main__.Unpicklable: wrong"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(2, threading.Lock()), SystemExit(threading.Lock()), KeyError(threading.Lock())],
+    ids=["OSError", "SystemExit", "KeyError"],
+)
+def test_arguments_that_cannot_travel_are_described(error):
+    arrived = travel(error)
+    assert isinstance(arrived, type(error))
+    assert str(arrived) == str(error)
 
 
 def test_an_exception_whose_message_cannot_be_made_arrives():
-    arrived = travel(Speechless())
-    assert type(arrived) is Speechless
-    failure = Failure.capture(raise_and_catch(Speechless()))
+    assert type(travel(Speechless())) is Speechless
+    failure = sent(Speechless())
     assert failure.message == "<Speechless whose message cannot be made>"
-    assert "Speechless" in failure.traceback
 
 
 def test_what_can_be_unpickled_there_but_not_here_is_stood_in_for():
-    failure = Failure(b"not a pickle", "package.Error", "what happened", "Traceback ...")
-    arrived = failure.restore()
+    failure = Failure("1", b"not a pickle", b"", b"", "package.Error", "what happened", "")
+    arrived = Failures().restore(failure)
     assert str(arrived) == "package.Error: what happened"
-    assert isinstance(arrived.__cause__, RemoteTraceback)
 
 
-def test_the_traceback_is_shown_as_the_cause():
-    arrived = travel(ValueError("wrong"))
-    assert isinstance(arrived.__cause__, RemoteTraceback)
-    shown = "".join(traceback.format_exception(arrived))
-    assert f'File "{__file__}"' in shown
-    assert "in raise_and_catch" in shown
-    assert shown.rstrip().endswith("ValueError: wrong")
-    assert "direct cause" in shown
+def test_the_traceback_is_that_of_the_other_process_and_shown_once():
+    arrived = raise_and_catch(travel(ValueError("wrong")))
+    lines = shown(arrived).splitlines()
+    assert sum("raise error from cause" in line for line in lines) == 2  # there and here
+    assert lines[0].startswith("Traceback")
+    assert sum(line.startswith("Traceback") for line in lines) == 1
+    assert lines[-1] == "ValueError: wrong"
 
 
-def test_causes_and_contexts_are_in_the_traceback():
-    inner = raise_and_catch(KeyError("inner"))
-    failure = Failure.capture(raise_and_catch(ValueError("outer"), cause=inner))
-    assert failure.traceback.index("KeyError: 'inner'") < failure.traceback.index("ValueError: out")
-    shown = "".join(traceback.format_exception(failure.restore()))
-    assert "KeyError: 'inner'" in shown
+def test_an_endless_recursion_is_cut_in_the_middle():
+    def deeper():
+        deeper()
+
+    try:
+        deeper()
+    except RecursionError as caught:
+        failure = sent(caught)
+    arrived = Failures().restore(failure)
+    assert 100 < len(traceback.extract_tb(arrived.__traceback__)) <= 200
+    assert traceback.extract_tb(arrived.__traceback__)[0].name == (
+        "test_an_endless_recursion_is_cut_in_the_middle"
+    )
 
 
-def test_an_unpicklable_cause_does_not_keep_the_error_from_travelling():
-    inner = raise_and_catch(WithLock("inner"))
-    arrived = Failure.capture(raise_and_catch(ValueError("outer"), cause=inner)).restore()
+def test_causes_and_contexts_arrive():
+    inner = raise_and_catch(WithAttributes("inner", code=3))
+    try:
+        try:
+            raise KeyError("context")
+        except KeyError:
+            raise ValueError("outer") from inner
+    except ValueError as caught:
+        arrived = Failures().restore(sent(caught))
+    assert isinstance(arrived.__cause__, WithAttributes)
+    assert arrived.__cause__.__traceback__ is not None
+    assert isinstance(arrived.__context__, KeyError)
+    assert arrived.__suppress_context__
+    assert "direct cause" in shown(arrived)
+    assert "KeyError" not in shown(arrived)
+
+
+def test_a_context_is_shown_where_there_is_no_cause():
+    try:
+        try:
+            raise KeyError("context")
+        except KeyError:
+            raise ValueError("outer")  # noqa: B904 - this is the context
+    except ValueError as caught:
+        arrived = Failures().restore(sent(caught))
+    assert arrived.__cause__ is None
+    assert "During handling" in shown(arrived)
+
+
+def test_a_cause_that_cannot_travel_does_not_keep_the_error_from_it():
+    inner = raise_and_catch(HoldsALock("inner"))
+    arrived = Failures().restore(sent(raise_and_catch(ValueError("outer"), cause=inner)))
     assert type(arrived) is ValueError
-    assert "WithLock: inner" in str(arrived.__cause__)
+    assert str(arrived.__cause__) == "inner"
 
 
-def test_a_failure_can_be_restored_more_than_once():
-    failure = Failure.capture(raise_and_catch(ValueError("wrong")))
-    assert failure.restore() is not failure.restore()
+def test_chains_may_be_long_or_lead_back():
+    error: BaseException = ValueError(0)
+    for number in range(1, 1000):
+        following = ValueError(number)
+        following.__cause__ = error
+        error = following
+    arrived, length = Failures().restore(sent(error)), 0
+    while arrived.__cause__ is not None:
+        arrived, length = arrived.__cause__, length + 1
+    assert 10 < length < 1000
+    ring = ValueError("ring")
+    ring.__cause__ = ValueError("other")
+    ring.__cause__.__cause__ = ring
+    arrived = Failures().restore(sent(ring))
+    assert str(arrived.__cause__) == "other"
+    assert arrived.__cause__.__cause__ is None  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("error", [RemoteError("a.B", "message"), RemoteTraceback("text")])
-def test_the_stand_ins_can_be_pickled(error):
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 has no notes and no groups")
+def test_notes_and_groups_arrive():
+    first, second = ValueError("first"), HoldsALock("second")
+    first.add_note("a note")  # type: ignore[attr-defined]
+    arrived = travel(ExceptionGroup("both", [first, ExceptionGroup("inner", [second])]))  # type: ignore[name-defined]  # noqa: F821
+    assert type(arrived) is ExceptionGroup  # type: ignore[name-defined]  # noqa: F821
+    assert arrived.exceptions[0].__notes__ == ["a note"]
+    with pytest.raises(ExceptionGroup) as caught:  # type: ignore[name-defined]  # noqa: F821
+        raise arrived
+    assert "HoldsALock: second" in shown(caught.value)
+
+
+def test_an_exception_is_the_same_one_wherever_it_is_seen_again():
+    there, here = Failures(), Failures()
+    error = raise_and_catch(ValueError("wrong"))
+    arrived = here.restore(there.capture(error))
+    assert here.restore(there.capture(error)) is arrived
+    assert there.restore(here.capture(arrived)) is error
+    wrapper = raise_and_catch(KeyError("wrapper"), cause=error)
+    assert here.restore(there.capture(wrapper)).__cause__ is arrived
+    assert here.restore(Failures().capture(error)) is not arrived
+
+
+def test_the_stand_in_can_be_pickled():
+    error = RemoteError("a.B", "message")
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is type(error)
     assert str(again) == str(error)
     assert vars(again) == vars(error)
+
+
+def shown(error):
+    return show(error).rstrip()

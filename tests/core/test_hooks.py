@@ -7,8 +7,9 @@ from kedro.framework.hooks import hook_impl
 from kedro.framework.hooks.manager import _create_hook_manager, _NullPluginManager
 
 from prunner.bridge.data import Exchange
-from prunner.bridge.failure import RemoteTraceback
-from prunner.bridge.hooks import RELAYED, HookRelay, StaysWithNode, answer_hook, implemented_hooks
+from prunner.bridge.failure import Failures
+from prunner.bridge.hooks import RELAYED, HookDesk, HookRelay, StaysWithNode, implemented_hooks
+from prunner.bridge.shelf import Shelf
 from tests.random_nodes import Handle, NodeFailed
 
 KNOWN = {"node": "the node", "catalog": "the catalog", "is_async": False, "run_id": "the run"}
@@ -31,14 +32,16 @@ class Bridge:
 
     def __init__(self, exchange, *hooks):
         self.calls = []
-        self._exchange = exchange
-        self._manager = manager_of(*hooks)
-        self.relay = HookRelay(implemented_hooks(self._manager), exchange, self._ask)
-        self.relay.step = 3
+        self.shelf = Shelf(exchange)
+        self.failures = Failures()
+        manager = manager_of(*hooks)
+        self.desk = HookDesk(manager, KNOWN, exchange)
+        implemented = implemented_hooks(manager)
+        self.relay = HookRelay(3, implemented, self.shelf, self.failures, self._ask)
 
     def _ask(self, call):
         self.calls.append(call)
-        return answer_hook(self._manager, call, KNOWN, self._exchange)
+        return self.desk.answer(call)
 
 
 @pytest.fixture
@@ -222,8 +225,7 @@ def test_what_a_hook_raises_is_raised_in_the_worker(exchange):
     relay = Bridge(exchange, Hooks()).relay
     with pytest.raises(LookupError, match=r"refused \{'a': 1\}") as caught:
         before_node_run(relay, a=1)
-    assert isinstance(caught.value.__cause__, RemoteTraceback)
-    assert __file__ in str(caught.value.__cause__)
+    assert __file__ in [entry.path.__str__() for entry in caught.traceback]
     with pytest.raises(NodeFailed, match="a node failed with 1 and 2"):
         relay.hook.after_dataset_loaded(dataset_name="d", data=1, node="n")
 
@@ -295,5 +297,7 @@ def test_no_file_of_a_call_is_left(exchange):
         def before_node_run(self, inputs):
             return {"a": b"x" * 100_000}
 
-    before_node_run(Bridge(exchange, Hooks()).relay, a=b"x" * 100_000)
+    bridge = Bridge(exchange, Hooks())
+    before_node_run(bridge.relay, a=b"x" * 100_000)
+    bridge.shelf.clear()
     assert [p for folder in exchange.folders for p in Path(folder).glob("*")] == []

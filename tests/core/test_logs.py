@@ -12,7 +12,13 @@ from typing import Any
 
 import pytest
 
-from prunner.bridge.logs import LogLevels, bare_kedro_logging, handle_here, record_attributes
+from prunner.bridge.logs import (
+    LogLevels,
+    LogRelay,
+    bare_kedro_logging,
+    handle_here,
+    record_attributes,
+)
 
 VARIABLE = "KEDRO_LOGGING_CONFIG"
 
@@ -61,6 +67,16 @@ def record(message, *args, **kwargs):
     return logging.getLogger("a.b").makeRecord(
         "a.b", logging.INFO, __file__, 1, message, args, **{"exc_info": None, **kwargs}
     )
+
+
+def relay(send, levels=None, handled=None, switched_off=(), disabled=0, warnings=False):
+    """A worker's relay that is installed, with what the parent lets through."""
+    lets_through = LogLevels(
+        levels or {"": logging.INFO}, handled or {"": 0}, switched_off, disabled, warnings
+    )
+    made = LogRelay(lets_through, send)
+    made.install()
+    return made
 
 
 def travelled(original):
@@ -164,8 +180,9 @@ def test_a_record_goes_to_the_handlers_of_its_logger_and_of_those_above():
     logging.getLogger("prunner_test.child").addHandler(own)
     logging.getLogger("prunner_test").addHandler(above)
     logging.getLogger("prunner_other").addHandler(other)
-    handle_here(record_attributes(record("%s", "text")) | {"name": "prunner_test.child"})
+    handle_here(record_attributes(record("%s", "text")) | {"name": "prunner_test.child"}, 3)
     assert [r.getMessage() for r in own.records] == ["text"]
+    assert [r.prunner_worker for r in own.records] == [3]
     assert own.records == above.records
     assert other.records == []
 
@@ -177,7 +194,7 @@ def test_filters_of_the_parent_apply():
     logger.addHandler(handler)
     logger.addFilter(lambda each: "secret" not in each.getMessage())
     for text in ("a secret", "an open word"):
-        handle_here(record_attributes(record(text)) | {"name": "prunner_test"})
+        handle_here(record_attributes(record(text)) | {"name": "prunner_test"}, 3)
     assert [r.getMessage() for r in handler.records] == ["an open word"]
 
 
@@ -209,7 +226,7 @@ def test_captured_warnings_are_noticed():
 @pytest.mark.usefixtures("logging_state")
 def test_what_is_logged_is_sent_at_the_captured_levels_and_nothing_else():
     sent: list[Any] = []
-    LogLevels({"": logging.WARNING, "prunner_test": logging.DEBUG}, 0, False).install(sent.append)
+    relay(sent.append, {"": logging.WARNING, "prunner_test": logging.DEBUG})
     logging.getLogger("prunner_test.child").debug("fine detail %d", 1)
     logging.getLogger("prunner_other").info("too fine")
     logging.getLogger("prunner_other").warning("coarse")
@@ -226,7 +243,7 @@ def test_no_handler_but_the_relay_is_left():
     logger = logging.getLogger("prunner_test")
     logger.addHandler(handler)
     logger.propagate = False
-    LogLevels({"": logging.INFO}, 0, False).install(sent.append)
+    relay(sent.append)
     logger.warning("message")
     assert [s["msg"] for s in sent] == ["message"]
     assert handler.records == []
@@ -236,7 +253,7 @@ def test_no_handler_but_the_relay_is_left():
 @pytest.mark.usefixtures("logging_state")
 def test_what_the_parent_has_silenced_is_not_sent():
     sent: list[Any] = []
-    LogLevels({"": logging.INFO}, logging.WARNING, False).install(sent.append)
+    relay(sent.append, disabled=logging.WARNING)
     logging.getLogger("prunner_test").warning("silenced")
     logging.getLogger("prunner_test").error("not silenced")
     assert [s["msg"] for s in sent] == ["not silenced"]
@@ -245,7 +262,7 @@ def test_what_the_parent_has_silenced_is_not_sent():
 @pytest.mark.usefixtures("logging_state")
 def test_warnings_are_sent_where_the_parent_logs_them():
     sent: list[Any] = []
-    LogLevels({"": logging.INFO}, 0, True).install(sent.append)
+    relay(sent.append, warnings=True)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         warnings.warn("take care", stacklevel=1)
@@ -260,8 +277,76 @@ def test_a_broken_connection_does_not_reach_the_node(monkeypatch):
         raise OSError("the parent is gone")
 
     monkeypatch.setattr(logging, "raiseExceptions", False)
-    LogLevels({"": logging.INFO}, 0, False).install(broken)
+    relay(broken)
     logging.getLogger("prunner_test").warning("message")
+
+
+@pytest.mark.usefixtures("logging_state")
+def test_what_handlers_take_is_captured():
+    above, own = Kept(), Kept()
+    above.setLevel(logging.WARNING)
+    own.setLevel(logging.ERROR)
+    logging.root.handlers[:] = [above]
+    logging.getLogger("prunner_test").addHandler(own)
+    logging.getLogger("prunner_alone").addHandler(own)
+    logging.getLogger("prunner_alone").propagate = False
+    logging.getLogger("prunner_off").disabled = True
+    levels = LogLevels.capture()
+    assert levels.lowest_handled("prunner_other.child") == logging.WARNING
+    assert levels.lowest_handled("prunner_test.child") == logging.WARNING
+    assert levels.lowest_handled("prunner_alone.child") == logging.ERROR
+    assert "prunner_off" in levels.switched_off
+    logging.root.handlers[:] = []
+    assert LogLevels.capture().lowest_handled("prunner_other") == logging.WARNING  # last resort
+
+
+@pytest.mark.usefixtures("logging_state")
+def test_what_no_handler_takes_is_not_sent():
+    sent: list[Any] = []
+    relay(
+        sent.append,
+        {"": logging.DEBUG},
+        {"": logging.WARNING, "prunner_test": logging.INFO},
+        switched_off=("prunner_off",),
+    )
+    for name in ("prunner_test.child", "prunner_other", "prunner_off"):
+        logging.getLogger(name).info("message")
+    assert [s["name"] for s in sent] == ["prunner_test.child"]
+
+
+@pytest.mark.usefixtures("logging_state")
+def test_a_record_says_of_which_node_it_is():
+    sent: list[Any] = []
+    logs = relay(sent.append)
+    with logs.of_node("train"):
+        logging.getLogger("prunner_test").warning("in the node")
+    logging.getLogger("prunner_test").warning("after it")
+    assert [s["prunner_node"] for s in sent] == ["train", None]
+
+
+@pytest.mark.usefixtures("logging_state")
+def test_what_modules_do_to_logging_when_they_are_imported_is_undone(tmp_path, monkeypatch):
+    (tmp_path / "prunner_noisy.py").write_text(
+        "import logging\n"
+        "logger = logging.getLogger('prunner_noisy')\n"
+        "logger.addHandler(logging.StreamHandler())\n"
+        "logger.propagate = False\n"
+        "logging.root.setLevel(logging.CRITICAL)\n"
+        "logging.root.handlers.clear()\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    sent: list[Any] = []
+    logs = relay(sent.append)
+    nodes_own = Kept()
+    logging.getLogger("prunner_test").addHandler(nodes_own)
+    with logs.kept():
+        __import__("prunner_noisy")
+    monkeypatch.delitem(sys.modules, "prunner_noisy")
+    logging.getLogger("prunner_noisy").info("once")
+    assert [s["msg"] for s in sent] == ["once"]
+    assert logging.getLogger("prunner_noisy").handlers == []
+    assert logging.getLogger("prunner_test").handlers == [nodes_own]
 
 
 # --- bare_kedro_logging -----------------------------------------------------------------------

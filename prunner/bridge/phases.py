@@ -1,0 +1,79 @@
+"""How far a node has come: which dataset is being loaded or saved, which hook is being called.
+
+Kedro's ``Task`` calls a hook before and after everything that it does. Between it and the
+hook manager, a ``PhaseWatch`` reads from these calls what to say when something raises.
+
+Pure: no process, no pluggy.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+
+class PhaseWatch:
+    """A hook manager that knows how far the node has come.
+
+    Args:
+        hook_manager: The one that is called.
+    """
+
+    def __init__(self, hook_manager: Any) -> None:
+        self._hooks = hook_manager.hook
+        self._lock = threading.Lock()  # a node may load and save in threads
+        self._loading: list[str] = []
+        self._saving: list[str] = []
+        self._failed_hook: str | None = None
+
+    @property
+    def hook(self) -> PhaseWatch:
+        """The hooks are attributes of this, as with pluggy."""
+        return self
+
+    @property
+    def phase(self) -> str:
+        """What the node is doing, to be read after "while"."""
+        if self._failed_hook is not None:
+            return f"calling hook '{self._failed_hook}'"
+        if self._loading:
+            return f"loading {_datasets(self._loading)}"
+        if self._saving:
+            return f"saving {_datasets(self._saving)}"
+        return "running"
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        call = getattr(self._hooks, name)
+
+        def watched(**arguments: Any) -> Any:
+            dataset = arguments.get("dataset_name", "")
+            self._begin(name, dataset)
+            try:
+                result = call(**arguments)
+            except BaseException:
+                self._failed_hook = name
+                raise
+            self._end(name, dataset)
+            return result
+
+        return watched
+
+    def _begin(self, hook: str, dataset: str) -> None:
+        with self._lock:
+            if hook == "before_dataset_loaded":
+                self._loading.append(dataset)
+            elif hook == "before_dataset_saved":
+                self._saving.append(dataset)
+
+    def _end(self, hook: str, dataset: str) -> None:
+        with self._lock:
+            if hook == "after_dataset_loaded":
+                self._loading.remove(dataset)
+            elif hook == "after_dataset_saved":
+                self._saving.remove(dataset)
+
+
+def _datasets(names: list[str]) -> str:
+    listed = ", ".join(f"'{name}'" for name in dict.fromkeys(names))
+    return f"{'dataset' if len(names) == 1 else 'one of the datasets'} {listed}"
