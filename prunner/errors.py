@@ -16,6 +16,10 @@ class OptionError(PrunnerError, ValueError):
     """An option of the runner has a value that cannot be used."""
 
 
+class ProjectError(PrunnerError):
+    """A command needs a Kedro project, or something in it, that is not there."""
+
+
 class DataTransferError(PrunnerError, DatasetError):
     """In-memory data could not be handed from one process to another."""
 

@@ -34,6 +34,7 @@ class RunBook:
         datasets: The pickled datasets by their names.
         in_memory: Names of datasets that live in memory only.
         internal: Names of datasets that one step of the run saves and another one loads.
+        stuck: Datasets that cannot leave the parent, each with the reason; no worker needs it.
     """
 
     catalog: Any = b""
@@ -41,6 +42,7 @@ class RunBook:
     datasets: dict[str, Any] = field(default_factory=dict)
     in_memory: frozenset[str] = frozenset()
     internal: frozenset[str] = frozenset()
+    stuck: dict[str, str] = field(default_factory=dict)
 
     def by_reference(self) -> RunBook:
         """The same book; its parts are written beside each other, not copied when read."""
@@ -66,7 +68,7 @@ def write_book(
         The book, and the steps that must stay in the parent process, each with the reason.
     """
     book = RunBook(internal=frozenset(pipeline.all_inputs() - pipeline.inputs()))
-    stuck = _add_datasets(book, pipeline, catalog)
+    _add_datasets(book, pipeline, catalog)
     pinned: dict[int, str] = {}
     shell = catalog
     try:
@@ -77,7 +79,7 @@ def write_book(
         everywhere = f"the catalog ({type(catalog).__name__}) cannot be pickled: {why}"
         return book, dict.fromkeys(range(len(pipeline.nodes)), everywhere)
     for step, node in enumerate(pipeline.nodes):
-        reason = _why_stuck(node, stuck) or _add_node(book, step, node)
+        reason = _why_stuck(node, book.stuck) or _add_node(book, step, node)
         if reason is not None:
             pinned[step] = reason
     return book, pinned
@@ -100,10 +102,7 @@ def _why_unpicklable(node: Node, error: Exception) -> str:
     return explain(error, node, cloudpickle.dumps)
 
 
-def _add_datasets(
-    book: RunBook, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
-) -> dict[str, str]:
-    stuck: dict[str, str] = {}
+def _add_datasets(book: RunBook, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
     in_memory = set()
     confirmed_elsewhere = _confirmed_elsewhere(pipeline)
     for name in sorted({name for node in pipeline.nodes for name in datasets_of(node)}):
@@ -111,19 +110,18 @@ def _add_datasets(
         if dataset is None:
             continue  # confirmed but unknown: the node fails as it does under SequentialRunner
         if name in confirmed_elsewhere:
-            stuck[name] = "one node loads it and another one confirms what was loaded"
+            book.stuck[name] = "one node loads it and another one confirms what was loaded"
         elif kedro_internals.is_in_memory(dataset):
             in_memory.add(name)
         elif reason := kedro_internals.why_single_process(dataset):
-            stuck[name] = reason
+            book.stuck[name] = reason
         else:
             try:
                 book.datasets[name] = cloudpickle.dumps(dataset)
             except Exception as error:
                 why = explain(error, dataset, cloudpickle.dumps)
-                stuck[name] = f"it cannot be pickled: {why}"
+                book.stuck[name] = f"it cannot be pickled: {why}"
     book.in_memory = frozenset(in_memory)
-    return stuck
 
 
 def _confirmed_elsewhere(pipeline: Pipeline) -> set[str]:
