@@ -120,7 +120,10 @@ class ParallelRunner(AbstractRunner):
             WorkerDied: If a worker process ended while it ran a node.
         """
         if not self._is_async:
-            self._logger.info("Using synchronous mode for loading and saving data.")
+            self._logger.info(
+                "Using synchronous mode for loading and saving data. Use the --async flag "
+                "for potential performance gains."
+            )
         hooks = hook_manager or kedro_internals.no_hooks()
         chosen = choose(hooks, self._worker_hooks)
         in_workers = tuple(chosen.values())

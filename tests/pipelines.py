@@ -126,7 +126,10 @@ class _Drawing:
     def let_one_fail(self) -> None:
         index = self.draw(st.integers(0, len(self.nodes) - 1))
         victim = self.nodes[index]
-        function = self.draw(st.sampled_from(["fail", "fail_strangely"]))
+        failures = ["fail", "fail_strangely", "fail_in_a_chain"]
+        if len(victim.outputs) == 1:
+            failures.append("fail_late")
+        function = self.draw(st.sampled_from(failures))
         inputs, outputs = victim.inputs or ("parameters",), victim.outputs
         self.nodes[index] = NodeCase(victim.name, function, inputs, outputs, victim.main)
 

@@ -6,6 +6,7 @@ something of them that depends on each one and on its position.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 _PRIME = 1_000_003
+logger = logging.getLogger(__name__)
 
 
 class Handle:
@@ -54,6 +56,7 @@ def number(value: Any) -> int:
 
 
 def join(*values: Any) -> int:
+    logger.info("joining %d values", len(values))
     total = 1
     for value in values:
         total = (31 * total + number(value)) % _PRIME
@@ -107,6 +110,22 @@ def consume(*values: Any) -> None:
 
 def fail(*values: Any) -> None:
     raise ValueError(f"a node failed with {join(*values)}")
+
+
+def fail_in_a_chain(*values: Any) -> None:
+    try:
+        try:
+            fail(*values)
+        except ValueError as error:
+            raise KeyError("the cause") from error
+    except KeyError:
+        raise NodeFailed(1, 2)  # noqa: B904 - with a context
+
+
+def fail_late(*values: Any) -> Iterator[int]:
+    """Fails in a process that has saved something already."""
+    yield join(*values)
+    raise ValueError("a node failed in the middle")
 
 
 def fail_strangely(*values: Any) -> None:
