@@ -23,6 +23,7 @@ from kedro.io import DatasetError
 from kedro.runner import AbstractRunner
 
 from prunner.bridge.hooks import StaysWithNode
+from prunner.bridge.logs import NODE_ATTRIBUTE, WORKER_ATTRIBUTE
 from tests.pipelines import Case
 from tests.random_nodes import number
 
@@ -91,34 +92,34 @@ class Recorder:
         self.calls[node.name].append((hook, here, *facts))
 
     @hook_impl
-    def before_node_run(self, node, catalog, inputs, is_async, run_id):  # type: ignore[no-untyped-def]
+    def before_node_run(self, node, catalog, inputs, is_async, run_id):
         self.note("before_node_run", node, plain(inputs), is_async, run_id, catalog=catalog)
 
     @hook_impl
-    def after_node_run(self, node, catalog, inputs, outputs, is_async, run_id):  # type: ignore[no-untyped-def]
+    def after_node_run(self, node, catalog, inputs, outputs, is_async, run_id):
         facts = plain(inputs), plain(outputs), is_async, run_id
         self.note("after_node_run", node, *facts, catalog=catalog)
 
     @hook_impl
-    def on_node_error(self, error, node, catalog, inputs, is_async, run_id):  # type: ignore[no-untyped-def]
+    def on_node_error(self, error, node, catalog, inputs, is_async, run_id):
         self.errors[node.name] = error
         facts = look(error), plain(inputs), is_async, run_id
         self.note("on_node_error", node, *facts, catalog=catalog)
 
     @hook_impl
-    def before_dataset_loaded(self, dataset_name, node):  # type: ignore[no-untyped-def]
+    def before_dataset_loaded(self, dataset_name, node):
         self.note("before_dataset_loaded", node, dataset_name)
 
     @hook_impl
-    def after_dataset_loaded(self, dataset_name, data, node):  # type: ignore[no-untyped-def]
+    def after_dataset_loaded(self, dataset_name, data, node):
         self.note("after_dataset_loaded", node, dataset_name, plain(data))
 
     @hook_impl
-    def before_dataset_saved(self, dataset_name, data, node):  # type: ignore[no-untyped-def]
+    def before_dataset_saved(self, dataset_name, data, node):
         self.note("before_dataset_saved", node, dataset_name, plain(data))
 
     @hook_impl
-    def after_dataset_saved(self, dataset_name, data, node):  # type: ignore[no-untyped-def]
+    def after_dataset_saved(self, dataset_name, data, node):
         self.note("after_dataset_saved", node, dataset_name, plain(data))
 
 
@@ -150,11 +151,19 @@ def look(error: BaseException | None) -> Any:
     return type(error), error.args, str(error), attributes, last, chain
 
 
+class _Keeper(logging.Handler):
+    def __init__(self, records: list[logging.LogRecord]) -> None:
+        super().__init__()
+        self._records = records
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._records.append(record)
+
+
 @contextlib.contextmanager
 def _records() -> Iterator[list[logging.LogRecord]]:
     records: list[logging.LogRecord] = []
-    handler = logging.Handler()
-    handler.emit = records.append  # type: ignore[method-assign]
+    handler = _Keeper(records)
     former = logging.root.level, list(logging.root.handlers)
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(logging.INFO)
@@ -167,7 +176,7 @@ def _records() -> Iterator[list[logging.LogRecord]]:
 
 def _sort(records: list[logging.LogRecord], nodes: list[str], outcome: Outcome) -> None:
     """Give each record to its node; under ``SequentialRunner`` one node comes after the other."""
-    from_workers = any(hasattr(record, "prunner_worker") for record in records)
+    from_workers = any(hasattr(record, WORKER_ATTRIBUTE) for record in records)
     waiting = list(nodes)
     for record in records:
         line = record.name, record.levelname, record.getMessage(), record.funcName
@@ -175,8 +184,8 @@ def _sort(records: list[logging.LogRecord], nodes: list[str], outcome: Outcome) 
             outcome.runners_logs.append((record.levelname, record.getMessage()))
             if record.getMessage().startswith("Completed node: "):
                 waiting.remove(record.getMessage().removeprefix("Completed node: "))
-        elif hasattr(record, "prunner_worker"):
-            outcome.logs.setdefault(record.prunner_node, []).append(line)
+        elif hasattr(record, WORKER_ATTRIBUTE):
+            outcome.logs.setdefault(record.__dict__[NODE_ATTRIBUTE], []).append(line)
         elif from_workers:
             outcome.logs.setdefault(HERE, []).append(line)
         else:

@@ -130,3 +130,67 @@ def print_pid_and_wait() -> None:
 
 def type_name(value: Any) -> str:
     return type(value).__name__
+
+
+def begin_and_wait(begun: str, failed: str) -> int:
+    """Go on until another node has failed; the two are in different processes."""
+    open(begun, "w", encoding="utf-8").close()
+    _wait_for(failed)
+    return 1
+
+
+def fail_when(begun: str, failed: str) -> None:
+    """Fail once another node has begun."""
+    _wait_for(begun)
+    open(failed, "w", encoding="utf-8").close()
+    fail()
+
+
+def _wait_for(path: str) -> None:
+    import time
+
+    while not os.path.exists(path):
+        time.sleep(0.01)
+
+
+def log_lines(count: int) -> int:
+    import logging
+
+    for number in range(count):
+        logging.getLogger(__name__).info("line %d", number)
+    return count
+
+
+def log_lines_and_die(count: int) -> None:
+    log_lines(count)
+    os._exit(7)
+
+
+def log_levels(_: Any) -> int:
+    import logging
+
+    logger = logging.getLogger(__name__)
+    logger.info("unheard")
+    logger.warning("careful")
+    try:
+        return 1 // 0
+    except ZeroDivisionError:
+        logger.exception("it failed")
+        return 0
+
+
+def warn(_: Any) -> int:
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("take care", stacklevel=1)
+    return 0
+
+
+def say(text: str) -> int:
+    import sys
+
+    print(f"{text} from {os.getpid()} ")
+    print("complaint", file=sys.stderr)
+    return 0

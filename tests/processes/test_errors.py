@@ -1,0 +1,126 @@
+"""The exception that reaches the caller is the one that was raised, wherever that was."""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+import pytest
+from kedro.io import AbstractDataset, DataCatalog, DatasetError, MemoryDataset
+from kedro.pipeline import Pipeline, node
+from kedro.runner import SequentialRunner
+
+from prunner import ParallelRunner
+from prunner.processes.book import MAIN_TAG
+from tests.equivalence import look
+from tests.processes import nodes
+
+
+class Stubborn(AbstractDataset[object, object]):
+    def load(self):
+        raise OSError(13, "Permission denied", "where.csv")
+
+    def save(self, data):
+        raise RuntimeError("the disk is full")
+
+    def _describe(self):
+        return {"filepath": "where.csv"}
+
+
+class Locked(LookupError):
+    def __init__(self, lock):
+        super().__init__("locked", 3)
+        self.lock = lock
+
+    def __str__(self):
+        return f"locked: {self.lock.locked()}"
+
+
+def raise_locked(_):
+    raise Locked(threading.Lock())
+
+
+def leave(_):
+    sys.exit(3)
+
+
+def interrupt(_):
+    raise KeyboardInterrupt
+
+
+def run(runner, func, inputs="a", outputs="b", tags=()):
+    """The exception of a run, whose first node runs well."""
+    catalog = DataCatalog(
+        {"raw": MemoryDataset(1), "stubborn": Stubborn(), "other": MemoryDataset(1)}
+    )
+    pipeline = Pipeline(
+        [
+            node(nodes.double, "raw", "a", name="first"),
+            node(func, inputs, outputs, name="guilty", tags=tags),
+        ]
+    )
+    with pytest.raises(BaseException) as caught:
+        runner.run(pipeline, catalog)
+    return caught.value
+
+
+def parallel(start_method):
+    return ParallelRunner(max_workers=2, start_method=start_method)
+
+
+@pytest.mark.parametrize("tags", [[], [MAIN_TAG]], ids=["worker", "main"])
+@pytest.mark.parametrize(
+    ("func", "inputs", "outputs", "phase"),
+    [
+        (nodes.fail, "a", "b", "running"),
+        (nodes.identity, "stubborn", "b", "loading dataset 'stubborn'"),
+        (nodes.identity, "a", "stubborn", "saving dataset 'stubborn'"),
+    ],
+    ids=["run", "load", "save"],
+)
+def test_errors_are_those_of_the_sequential_runner(
+    start_method, func, inputs, outputs, phase, tags
+):
+    got = run(parallel(start_method), func, inputs, outputs, tags)
+    assert look(got) == look(run(SequentialRunner(), func, inputs, outputs))
+    assert isinstance(got, (ValueError, DatasetError))
+    if sys.version_info >= (3, 11):
+        (note,) = got.__notes__
+        where = "the main process" if tags else "worker process"
+        assert note.startswith(f"Node 'guilty' failed while {phase}, in {where}")
+
+
+def test_what_cannot_be_pickled_is_caught_as_what_it_is(start_method):
+    error = run(parallel(start_method), raise_locked)
+    assert isinstance(error, Locked)
+    assert str(error) == "locked: False"
+    assert error.args == ("locked", 3)
+
+
+@pytest.mark.parametrize("func", [leave, interrupt], ids=["SystemExit", "KeyboardInterrupt"])
+@pytest.mark.parametrize("tags", [[], [MAIN_TAG]], ids=["worker", "main"])
+def test_a_node_may_end_the_process(start_method, func, tags, caplog):
+    error = run(parallel(start_method), func, tags=tags)
+    original = run(SequentialRunner(), func)
+    assert (type(error), error.args) == (type(original), original.args)
+    assert getattr(error, "code", None) == getattr(original, "code", None)
+    assert "You can resume" not in caplog.text  # as there
+
+
+def test_a_node_in_flight_ends_and_counts(start_method, tmp_path, caplog):
+    """The failing node waits until the other one has begun, the other until that has failed."""
+    begun, failed = str(tmp_path / "begun"), str(tmp_path / "failed")
+    inputs = ["params:begun", "params:failed"]
+    pipeline = Pipeline(
+        [
+            node(nodes.fail_when, inputs, "x", name="fails"),
+            node(nodes.begin_and_wait, inputs, "y", name="goes_on"),
+        ]
+    )
+    catalog = DataCatalog(dict(zip(inputs, map(MemoryDataset, (begun, failed)), strict=True)))
+    with pytest.raises(ValueError, match="a node failed"):
+        parallel(start_method).run(pipeline, catalog)
+    assert "Completed node: goes_on" in caplog.text
+    assert catalog.load("y") == 1
+    assert "There are 1 nodes that have not run" in caplog.text
+    assert '--from-nodes "fails"' in caplog.text

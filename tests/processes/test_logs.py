@@ -1,0 +1,124 @@
+"""What workers log goes through the parent's own handlers, once."""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import sys
+import warnings
+
+import pytest
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import Pipeline, node
+
+from prunner import ParallelRunner, WorkerDied
+from tests.processes import nodes
+from tests.processes.projects import make_folder
+
+LINES = 200
+
+
+@pytest.fixture
+def logger():
+    """The logger of the nodes' module, which goes to the handlers of the test alone."""
+    logger = logging.getLogger("tests.processes.nodes")
+    former = logger.level, list(logger.handlers), logger.propagate
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    yield logger
+    for handler in list(logger.handlers):
+        handler.close()
+    logger.level, logger.handlers[:], logger.propagate = former
+    logger.manager._clear_cache()  # type: ignore[attr-defined]
+
+
+def run(start_method, *pipeline, **values):
+    catalog = DataCatalog({name: MemoryDataset(value) for name, value in values.items()})
+    runner = ParallelRunner(max_workers=4, start_method=start_method)
+    return runner.run(Pipeline(pipeline), catalog)
+
+
+def test_a_file_that_rotates_has_each_record_once(start_method, logger, tmp_path):
+    handler = logging.handlers.RotatingFileHandler(
+        tmp_path / "nodes.log", maxBytes=1000, backupCount=10_000, encoding="utf-8"
+    )
+    handler.setFormatter(logging.Formatter("%(message)s %(prunner_node)s %(prunner_worker)s"))
+    logger.addHandler(handler)
+    run(
+        start_method,
+        *(node(nodes.log_lines, "lines", f"out{i}", name=f"n{i}") for i in range(4)),
+        lines=LINES,
+    )
+    handler.close()
+    files = sorted(tmp_path.iterdir())
+    assert len(files) > 10
+    found = [line.split() for path in files for line in path.read_text("utf-8").splitlines()]
+    texts = [(number, name) for _, number, name, _ in found]
+    assert sorted(texts) == sorted((str(i), f"n{k}") for i in range(LINES) for k in range(4))
+    assert {int(worker) for *_, worker in found} <= set(range(4))
+
+
+def test_what_was_sent_before_a_worker_died_is_there(start_method, logger):
+    kept = logging.handlers.BufferingHandler(10**6)
+    logger.addHandler(kept)
+    with pytest.raises(WorkerDied, match="node 'n'"):
+        run(start_method, node(nodes.log_lines_and_die, "lines", "out", name="n"), lines=LINES)
+    assert [r.getMessage() for r in kept.buffer] == [f"line {i}" for i in range(LINES)]
+
+
+def test_records_have_level_and_exception_and_what_is_silenced_is_not_there(start_method, logger):
+    kept = logging.handlers.BufferingHandler(10**6)
+    logger.addHandler(kept)
+    logger.setLevel(logging.WARNING)
+    run(start_method, node(nodes.log_levels, "a", "out", name="n"), a=1)
+    assert [(r.levelname, r.getMessage(), r.funcName) for r in kept.buffer] == [
+        ("WARNING", "careful", "log_levels"),
+        ("ERROR", "it failed", "log_levels"),
+    ]
+    assert "ZeroDivisionError" in str(kept.buffer[1].exc_text)
+
+
+def test_warnings_go_to_the_log_where_the_parent_sends_them(start_method):
+    logger, kept = logging.getLogger("py.warnings"), logging.handlers.BufferingHandler(10**6)
+    logger.addHandler(kept)
+    logging.captureWarnings(True)
+    try:
+        run(start_method, node(nodes.warn, "a", "out", name="n"), a=1)
+    finally:
+        logging.captureWarnings(False)
+        logger.removeHandler(kept)
+    (record,) = (r for r in kept.buffer if "take care" in r.getMessage())
+    assert record.__dict__["prunner_node"] == "n"
+
+
+SCRIPT = """
+import os
+import sys
+
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import Pipeline, node
+
+from prunner import ParallelRunner
+from tests.processes.nodes import say
+
+runner = ParallelRunner(start_method=sys.argv[1])
+runner.run(Pipeline([node(say, "a", "b")]), DataCatalog({"a": MemoryDataset("höre")}))
+print("parent", os.getpid())
+"""
+
+
+def test_print_reaches_the_terminal(start_method, tmp_path):
+    """A process of its own: a fork server prints where it printed when it was started."""
+    done = make_folder(tmp_path / "folder").run_script(SCRIPT, start_method)
+    assert done.returncode == 0, done.output
+    said = dict(line.split(" ")[::2] for line in done.stdout.splitlines() if " from " in line)
+    assert said.keys() == {"höre"}
+    assert f"parent {said['höre']}" not in done.stdout.splitlines()
+    assert done.stderr.splitlines()[-1] == "complaint"
+
+
+def test_the_log_of_this_process_is_as_it_was(start_method):
+    before = logging.root.level, list(logging.root.handlers), sys.stderr, warnings.showwarning
+    run(start_method, node(nodes.identity, "a", "out"), a=1)
+    after = logging.root.level, list(logging.root.handlers), sys.stderr, warnings.showwarning
+    assert after == before
