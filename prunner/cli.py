@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from prunner import __version__
+from prunner.check.command import check
 from prunner.demo import run_demo
 from prunner.options import available_start_methods
 
@@ -15,6 +16,9 @@ from prunner.options import available_start_methods
 @click.version_option(__version__, prog_name="prunner")
 def main() -> None:
     """A multiprocessing-safe parallel runner for Kedro pipelines."""
+
+
+main.add_command(check)
 
 
 @main.command()

@@ -1,0 +1,1 @@
+"""``prunner check``: what a run would do with a project, without running anything."""

@@ -1,0 +1,123 @@
+"""The command ``check``, for ``prunner`` and for ``kedro``.
+
+Kedro imports this module for each of its commands in a project, so its head imports click alone.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from prunner.check.project import Selection
+
+_OPTIONS = (
+    click.option("--pipeline", "-p", help="Name of the registered pipeline."),
+    click.option(
+        "--pipelines", help="Names of registered pipelines, with commas.  [default: __default__]"
+    ),
+    click.option("--env", "-e", help="Name of the configuration environment."),
+    click.option("--tags", "-t", help="Only nodes with one of these tags."),
+    click.option("--nodes", "-n", help="Only these nodes."),
+    click.option("--from-nodes", help="Only these nodes and those after them."),
+    click.option("--to-nodes", help="Only these nodes and those before them."),
+    click.option("--namespaces", "-ns", help="Only nodes of these namespaces."),
+    click.option("--params", help="Parameters that replace configured ones: a=1,b.c=2."),
+    click.option("--conf-source", help="Folder of the configuration."),
+    click.option(
+        "--max-workers", type=click.IntRange(min=1), help="Worker processes.  [default: CPUs]"
+    ),
+    click.option(
+        "--format",
+        "layout",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="For people or for programs.",
+    ),
+    click.option("--verbose", "-v", is_flag=True, help="Show where an error comes from."),
+)
+
+
+def _with_options(function: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+@click.command()
+@_with_options
+@click.pass_context
+def check(context: click.Context, /, layout: str, verbose: bool, **options: Any) -> None:
+    """Say which nodes of a project would run where, without running any.
+
+    Reports the nodes that prunner.ParallelRunner would send to workers and those that stay in the
+    main process, each with the reason, and the data in memory that would go between processes.
+    The options are those of 'kedro run'.
+    """
+    if options["pipeline"] and options["pipelines"]:
+        raise click.UsageError("--pipeline and --pipelines cannot be used together.")
+    try:
+        # Late: importing Kedro takes time, and configures logging.
+        from prunner.check.project import check_project
+        from prunner.check.text import as_json, as_text
+
+        report = check_project(_selection(options), getattr(context.obj, "project_path", None))
+    except click.ClickException:
+        raise
+    except Exception as error:
+        if verbose:
+            click.echo(traceback.format_exc(), err=True)
+        raise click.ClickException(_one_line(error)) from error
+    click.echo((as_json if layout == "json" else as_text)(report))
+
+
+def _selection(options: dict[str, Any]) -> Selection:
+    from prunner.check.project import Selection
+    from prunner.kedro_internals import parse_params, split_names
+
+    filters = {
+        "tags": "tags",
+        "node_names": "nodes",
+        "from_nodes": "from_nodes",
+        "to_nodes": "to_nodes",
+        "node_namespaces": "namespaces",
+    }
+    pipelines = split_names(options["pipelines"]) or [options["pipeline"] or "__default__"]
+    return Selection(
+        pipelines=tuple(dict.fromkeys(pipelines)),
+        filters={name: split_names(options[option]) or None for name, option in filters.items()},
+        session={
+            "env": options["env"],
+            "conf_source": options["conf_source"],
+            "runtime_params": parse_params(options["params"]),
+        },
+        max_workers=options["max_workers"],
+    )
+
+
+def _one_line(error: Exception) -> str:
+    from prunner.errors import PrunnerError
+
+    if isinstance(error, PrunnerError):
+        return str(error)
+    text = f"{type(error).__name__}: {error}"
+    if error.__cause__ is not None:
+        text += f" ({type(error.__cause__).__name__}: {error.__cause__})"
+    return " ".join(text.split())
+
+
+@click.group()
+def commands() -> None:
+    """The groups of commands that Kedro finds by the entry point ``kedro.project_commands``."""
+
+
+@commands.group(name="prunner", context_settings={"help_option_names": ["-h", "--help"]})
+def _prunner() -> None:
+    """A multiprocessing-safe parallel runner."""
+
+
+_prunner.add_command(check)
