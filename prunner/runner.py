@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import pickle
 import queue
 import threading
@@ -31,7 +30,7 @@ from prunner.options import (
 from prunner.planning.plan import RunPlan
 from prunner.planning.scheduler import Scheduler
 from prunner.processes.book import write_book
-from prunner.processes.pool import WorkerPool
+from prunner.processes.pool import WorkerPool, why_no_workers
 from prunner.processes.project import ProjectState
 from prunner.processes.worker import WorkerSetup
 
@@ -128,8 +127,7 @@ class ParallelRunner(AbstractRunner):
         chosen = choose(hooks, self._worker_hooks)
         in_workers = tuple(chosen.values())
         book, pinned = write_book(pipeline, catalog)
-        if multiprocessing.current_process().daemon:
-            reason = "this process is itself a worker of a pool and may not start others"
+        if reason := why_no_workers(self._start_method):
             pinned = dict.fromkeys(range(len(pipeline.nodes)), reason)
         with Exchange.create() as exchange:
             refs = share_inputs(pipeline, catalog, book, pinned, exchange)

@@ -33,15 +33,15 @@ from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any
 
-from loky.backend.utils import kill_process_tree
-from loky.process_executor import ProcessPoolExecutor
+from loky.process_executor import LokyRecursionError, ProcessPoolExecutor
 
 from prunner.bridge import link as links
 from prunner.bridge.link import Link
 from prunner.bridge.messages import FromWorker, Stop, WorkerGone
-from prunner.processes import main_module, worker
+from prunner.processes import main_module, tree, worker
 
 GRACE = 5.0  # seconds that a worker has to end by itself after it was told to
+FORKING = ("fork", "forkserver")  # start methods
 
 
 @dataclass(slots=True)
@@ -104,12 +104,14 @@ class WorkerPool:
                 each.link.send(Stop())
         wait_for([each.future for each in self._workers], timeout=0 if kill else GRACE)
         for each in self._workers:
-            each.executor.shutdown(wait=False, kill_workers=not each.future.done())
+            if not each.future.done():
+                tree.kill(each.process)
+            each.executor.shutdown(wait=False)
         deadline = time.monotonic() + GRACE
         for each in self._workers:
             each.manager.join(max(0.0, deadline - time.monotonic()))
             if each.manager.is_alive():  # something keeps the process from exiting
-                kill_process_tree(each.process)
+                tree.kill(each.process)
                 # A process that a node started and let go may hold loky's pipe for as long as
                 # it likes; nobody waits for it.
                 each.manager.join(GRACE)
@@ -130,7 +132,11 @@ class WorkerPool:
             initargs=(theirs, their_lifeline, self._setup),
         )
         with _starting(self._start_method):
-            future = executor.submit(worker.serve)
+            future = executor.submit(
+                worker.serve,
+                self._start_method in FORKING,
+                multiprocessing.get_start_method(allow_none=True),
+            )
         # Held by the worker alone from now on, so that its end is the end of the stream.
         theirs.close()
         their_lifeline.close()
@@ -158,6 +164,22 @@ class WorkerPool:
             wait_for([source.future], timeout=GRACE)
             process = source.process
             self._inbox.put(WorkerGone(source.number, process.pid, process.exitcode))
+
+
+def why_no_workers(start_method: str) -> str | None:
+    """Say why this process cannot start workers; ``None`` if it can.
+
+    Args:
+        start_method: How they would be started.
+    """
+    if multiprocessing.current_process().daemon:
+        return "this process is itself a worker of a pool and may not start others"
+    try:
+        # loky checks how deep pools are nested; it starts nothing before the first call.
+        ProcessPoolExecutor(1, context=multiprocessing.get_context(start_method)).shutdown()
+    except LokyRecursionError as error:
+        return f"this process is itself a worker and may not start others: {error}"
+    return None
 
 
 @contextlib.contextmanager

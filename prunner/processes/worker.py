@@ -10,17 +10,21 @@ be prepared first.
 
 from __future__ import annotations
 
+import atexit
 import faulthandler
+import multiprocessing
 import os
 import pickle
 import signal
 import threading
 from dataclasses import dataclass
+from multiprocessing import util
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
 from prunner.bridge import link as links
 from prunner.bridge.link import Link
+from prunner.processes import tree
 
 if TYPE_CHECKING:
     from prunner.bridge.logs import LogLevels, LogRelay
@@ -100,11 +104,25 @@ def _end_with(lifeline: Connection) -> None:
     try:
         lifeline.recv()
     except (EOFError, OSError):
-        os._exit(1)  # the parent is gone: nobody is left to whom an orderly end would matter
+        try:
+            tree.kill_below()
+        finally:
+            os._exit(1)  # the parent is gone: nobody is left to whom an orderly end matters
 
 
-def serve() -> None:
-    """Run steps until the parent says stop."""
+def serve(forked: bool, default_start_method: str | None) -> None:
+    """Run steps until the parent says stop.
+
+    Args:
+        forked: Whether this process is a copy of another one.
+        default_start_method: How ``multiprocessing`` starts processes in the parent.
+    """
+    # Else the method that started this process would be the default for nodes; loky's cannot
+    # even start a plain multiprocessing.Process.
+    multiprocessing.set_start_method(default_start_method, force=True)
+    tree.end_before_exit()
+    if forked:
+        _run_exit_functions()
     if _link is None or _logs is None:
         return  # the project could not be set up, and the parent knows
     from prunner.bridge.messages import BeginRun, RunStep, Stop
@@ -124,3 +142,11 @@ def serve() -> None:
                 _link.send(runner.run(message))
             case Stop():
                 return
+
+
+def _run_exit_functions() -> None:
+    # A forked process ends without calling what was registered with atexit: joblib's folders in
+    # shared memory would stay for its tracker, which complains. What the other process had
+    # registered before is not this one's to call.
+    atexit._clear()
+    util.Finalize(None, atexit._run_exitfuncs, exitpriority=0)
