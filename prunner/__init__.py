@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from prunner.bridge.failure import RemoteError
+    from prunner.bridge.logs import NodeFilter
     from prunner.errors import (
         DataTransferError,
         OptionError,
@@ -24,9 +26,11 @@ __version__ = "0.1.0"
 
 __all__ = [
     "DataTransferError",
+    "NodeFilter",
     "OptionError",
     "ParallelRunner",
     "PrunnerError",
+    "RemoteError",
     "WorkerDied",
     "WorkerStartError",
     "__version__",
@@ -35,9 +39,11 @@ __all__ = [
 
 _HOMES = {
     "DataTransferError": "prunner.errors",
+    "NodeFilter": "prunner.bridge.logs",
     "OptionError": "prunner.errors",
     "ParallelRunner": "prunner.runner",
     "PrunnerError": "prunner.errors",
+    "RemoteError": "prunner.bridge.failure",
     "WorkerDied": "prunner.errors",
     "WorkerStartError": "prunner.errors",
     "project_initializer": "prunner.processes.project",

@@ -122,6 +122,7 @@ class Errands:
                 case HandleLog(worker, message):
                     handle_here(message.attributes, worker)
                 case AnswerHook(worker, call):
+                    self._lend(call.saved)
                     pool.send(worker, self._desk(call.step).answer(call))
                 case RunHere(step):
                     report(self._run_here(step))
@@ -151,15 +152,19 @@ class Errands:
 
     def _note_done(self, step: int, outputs: Mapping[str, DataRef]) -> None:
         self._desks.pop(step, None)
-        for name, ref in outputs.items():
-            self._loans.lend(name, ref)
+        self._lend(outputs)
         if step not in self._done_here:
             self._forget(self._plan.steps[step].outputs)
         self.done.append(step)
         self._logger.info("Completed node: %s", self._nodes[step].name)
         self._logger.info("Completed %d out of %d tasks", len(self.done), len(self._nodes))
 
+    def _lend(self, made: Mapping[str, DataRef]) -> None:
+        for name, ref in made.items():
+            self._loans.lend(name, ref)
+
     def _note_failed(self, message: Failed) -> None:
+        self._lend(message.saved)
         failures = self._desk(message.step).failures
         del self._desks[message.step]
         error = failures.restore(message.failure)

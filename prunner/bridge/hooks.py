@@ -70,6 +70,7 @@ class HookRelay:
         implemented: What ``implemented_hooks`` found in the parent.
         shelf: The step's data.
         failures: The step's exceptions.
+        saved: Says which in-memory datasets the step has saved so far.
         ask: Sends a call and waits for the reply; called from several threads where the
             node loads and saves asynchronously.
 
@@ -77,12 +78,13 @@ class HookRelay:
         local: The hook manager with the hooks that run in workers, if there are any.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what belongs to the step, and how to ask
         self,
         step: int,
         implemented: Mapping[str, frozenset[str]],
         shelf: Shelf,
         failures: Failures,
+        saved: Callable[[], Mapping[str, DataRef]],
         ask: Callable[[HookCall], HookReply],
     ) -> None:
         self.local: PluginManager | None = None
@@ -90,6 +92,7 @@ class HookRelay:
         self._implemented = implemented
         self._shelf = shelf
         self._failures = failures
+        self._saved = saved
         self._ask = ask
 
     @property
@@ -123,6 +126,7 @@ class HookRelay:
             plain={key: value for key, value in arguments.items() if key == "dataset_name"},
             data={path: self._lend(value) for path, value in _flatten(arguments, taken)},
             error=None if error is None else self._failures.capture(error),
+            saved=self._saved(),
         )
         reply = self._ask(call)
         if reply.failure is not None:

@@ -137,6 +137,24 @@ class LogRelay:
         self._levels.apply()
 
 
+class NodeFilter(logging.Filter):
+    """Lets a format use ``%(prunner_node)s`` and ``%(prunner_worker)s`` for every record.
+
+    Records of workers have both attributes; this gives them to those of the main process too,
+    as ``-``. In ``conf/logging.yml``, for the handlers whose formatters use them::
+
+        filters:
+          node:
+            (): prunner.NodeFilter
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Complete a record, and let it through."""
+        for name in (NODE_ATTRIBUTE, WORKER_ATTRIBUTE):
+            record.__dict__.setdefault(name, "-")
+        return True
+
+
 class _RelayHandler(logging.Handler):
     def __init__(self, levels: LogLevels, send: Send) -> None:
         super().__init__()

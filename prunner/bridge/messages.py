@@ -96,12 +96,14 @@ class Failed:
         failure: What it raised.
         phase: What it was doing, to be read after "while".
         pid: Id of the worker process.
+        saved: The in-memory datasets that it had saved.
     """
 
     step: int
     failure: Failure
     phase: str
     pid: int
+    saved: Mapping[str, DataRef] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,7 @@ class HookCall:
         data: The argument ``data``, under its own name, and what ``inputs`` and ``outputs`` hold,
             under the names of these and of the dataset.
         error: The exception, for ``on_node_error``.
+        saved: The in-memory datasets that the step has saved so far.
     """
 
     step: int
@@ -122,6 +125,7 @@ class HookCall:
     plain: Mapping[str, str]
     data: Mapping[tuple[str, ...], DataRef] = field(default_factory=dict)
     error: Failure | None = None
+    saved: Mapping[str, DataRef] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ import os
 import pickle
 import sys
 import threading
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from kedro.pipeline.node import Node
@@ -60,23 +59,27 @@ class StepRunner:
             What to tell the parent.
         """
         shelf, failures = Shelf(self._exchange), Failures()
-        relay = HookRelay(message.step, self._begin.hooks, shelf, failures, self._ask)
+        in_memory: dict[str, ExchangeDataset] = {}
+
+        def saved() -> dict[str, DataRef]:
+            loaded = message.inputs.keys()
+            refs = {name: each.ref for name, each in in_memory.items() if name not in loaded}
+            return {name: ref for name, ref in refs.items() if ref is not None}
+
+        relay = HookRelay(message.step, self._begin.hooks, shelf, failures, saved, self._ask)
         watch = PhaseWatch(relay)
         try:
-            return Finished(message.step, self._execute(message, shelf, relay, watch))
+            node = self._prepare(message, shelf, relay, in_memory)
+            self._execute(node, watch)
+            return Finished(message.step, saved())
         except BaseException as error:
-            return Failed(message.step, failures.capture(error), watch.phase, os.getpid())
+            failure = failures.capture(error)
+            return Failed(message.step, failure, watch.phase, os.getpid(), saved())
         finally:
             shelf.clear()
             _flush()
 
-    def _execute(
-        self, message: RunStep, shelf: Shelf, relay: HookRelay, watch: PhaseWatch
-    ) -> dict[str, DataRef]:
-        book = self._open_book()
-        relay.local = self._local_hooks
-        node: Node = self._unpickle("the node", book.nodes[message.step])
-        in_memory = self._prepare(node, book, shelf, message.inputs)
+    def _execute(self, node: Node, watch: PhaseWatch) -> None:
         with self._logs.of_node(node.name):
             Task(
                 node=node,
@@ -86,11 +89,6 @@ class StepRunner:
                 run_id=self._begin.run_id,
             ).execute()
         self._saved_here.update(node.outputs)
-        return {
-            name: dataset.ref
-            for name in node.outputs
-            if (dataset := in_memory.get(name)) is not None and dataset.ref is not None
-        }
 
     def _open_book(self) -> RunBook:
         if self._book is None:
@@ -103,13 +101,19 @@ class StepRunner:
         return self._book
 
     def _prepare(
-        self, node: Node, book: RunBook, shelf: Shelf, inputs: Mapping[str, DataRef]
-    ) -> dict[str, ExchangeDataset]:
-        """Put all datasets of a node into the catalog; return those that live in memory."""
-        in_memory = {}
+        self,
+        message: RunStep,
+        shelf: Shelf,
+        relay: HookRelay,
+        in_memory: dict[str, ExchangeDataset],
+    ) -> Node:
+        """Put all datasets of a node into the catalog, and note those that live in memory."""
+        book = self._open_book()
+        relay.local = self._local_hooks
+        node: Node = self._unpickle("the node", book.nodes[message.step])
         for name in datasets_of(node):
             if name in book.in_memory:
-                in_memory[name] = ExchangeDataset(name, shelf, inputs.get(name))
+                in_memory[name] = ExchangeDataset(name, shelf, message.inputs.get(name))
                 kedro_internals.add_dataset(self._catalog, name, in_memory[name])
                 continue
             if name in book.datasets and not kedro_internals.has_dataset(self._catalog, name):
@@ -118,7 +122,7 @@ class StepRunner:
             if name in book.internal and name in node.inputs and name not in self._saved_here:
                 # Another process saved it: forget what was listed or resolved before that.
                 self._catalog.release(name)
-        return in_memory
+        return node
 
     def _ask(self, call: HookCall) -> HookReply:
         with self._asking:

@@ -37,7 +37,7 @@ class Bridge:
         manager = manager_of(*hooks)
         self.desk = HookDesk(manager, KNOWN, exchange)
         implemented = implemented_hooks(manager)
-        self.relay = HookRelay(3, implemented, self.shelf, self.failures, self._ask)
+        self.relay = HookRelay(3, implemented, self.shelf, self.failures, dict, self._ask)
 
     def _ask(self, call):
         self.calls.append(call)

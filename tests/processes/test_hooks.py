@@ -72,6 +72,10 @@ def test_the_catalog_shows_what_workers_have_made(start_method):
 
     class Hooks:
         @hook_impl
+        def after_dataset_saved(self, dataset_name, data):
+            assert catalog.load(dataset_name) == data
+
+        @hook_impl
         def before_node_run(self, node, catalog):
             seen[node.name] = [
                 catalog.load(name) if catalog.exists(name) else None for name in ("a", "b", "c")
