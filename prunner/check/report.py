@@ -130,13 +130,13 @@ def make_report(
         scope=scope,
         workers=plan.workers_needed(scope.max_workers),
         nodes=tuple(NodePlace(step.name, plan.pinned.get(step.index)) for step in plan.steps),
-        parcels=(*_inputs(plan, stuck, sizes), *_made(plan)),
+        parcels=(*_inputs(plan, sizes), *_made(plan)),
         stuck=tuple(StuckDataset(name, reason) for name, reason in sorted(stuck.items())),
     )
 
 
-def _inputs(plan: RunPlan, stuck: Mapping[str, str], sizes: Mapping[str, int]) -> Iterator[Parcel]:
-    for name in sorted(plan.in_memory & plan.kept_inputs - stuck.keys()):
+def _inputs(plan: RunPlan, sizes: Mapping[str, int]) -> Iterator[Parcel]:
+    for name in sorted(plan.in_memory & plan.kept_inputs):
         if _goes_to_workers(plan, name):
             yield Parcel(name, None, sizes.get(name), to_workers=True, to_main=False)
 

@@ -104,6 +104,16 @@ def test_data_that_only_the_main_process_uses_is_not_copied():
     assert parcels(report)["b"] == Parcel("b", "n2", None, to_workers=True, to_main=False)
 
 
+def test_what_is_stored_is_not_copied():
+    report = check(
+        step("stored", "saved", "n1"),
+        step("saved", "a", "n2"),
+        stored=Untouchable(),
+        saved=Untouchable(),
+    )
+    assert parcels(report).keys() == {"a"}
+
+
 def test_an_input_that_cannot_be_pickled():
     locked = MemoryDataset([threading.Lock()], copy_mode="assign")
     report = check(
