@@ -13,6 +13,7 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline, node
 
 from prunner import ParallelRunner, WorkerDied
+from prunner.bridge.logs import LogLevels
 from tests.processes import nodes
 from tests.processes.projects import make_folder
 
@@ -82,11 +83,15 @@ def test_records_have_level_and_exception_and_what_is_silenced_is_not_there(star
 def test_warnings_go_to_the_log_where_the_parent_sends_them(start_method):
     logger, kept = logging.getLogger("py.warnings"), logging.handlers.BufferingHandler(10**6)
     logger.addHandler(kept)
+    former = LogLevels.capture().warnings
+    # Kedro has them captured, but pytest has put itself in between for the time of the test.
+    logging.captureWarnings(False)
     logging.captureWarnings(True)
     try:
         run(start_method, node(nodes.warn, "a", "out", name="n"), a=1)
     finally:
         logging.captureWarnings(False)
+        logging.captureWarnings(former)
         logger.removeHandler(kept)
     (record,) = (r for r in kept.buffer if "take care" in r.getMessage())
     assert record.__dict__["prunner_node"] == "n"
