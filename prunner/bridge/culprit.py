@@ -21,6 +21,7 @@ from prunner.bridge.parts import parts_of
 _MAX_DEPTH = 30  # steps; a longer path says nothing to a reader
 _MAX_PARTS = 100_000  # that are looked at in one object
 _MAX_PICKLES = 10_000  # in one search
+_MAX_FAILURES = 100  # in one search; more than the depth only where objects refer to each other
 _MAX_BYTES = 1 << 28  # pickled in one search, about a second's work
 
 _ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes, type(...)})
@@ -58,12 +59,12 @@ def find_culprit(value: Any, dumps: Callable[[Any], Sized], name: str | None = N
         The path of attributes to the culprit and its type, such as
         ``func.__closure__[0] -> Model._lock (_thread.lock)``. ``None`` where the object can be
         pickled, or where no part of it is to blame and it has no name.
-        Where the limits of the search are met, the path ends early.
+        Where the limits of the search are met, the path ends early, with `` -> ...``.
     """
     try:
         search = _Search(dumps)
         trail = None if search.can_pickle(value) else search.follow(value)
-        return None if trail is None else _as_text(value, trail, name)
+        return None if trail is None else _as_text(value, trail, name, search.met_limit)
     except Exception:
         return None  # an object so odd that nothing can be said; the pickler's error says enough
 
@@ -98,6 +99,8 @@ class _Search:
         self._known: dict[int, tuple[Any, bool]] = {}  # holds the object, so that its id is its own
         self._pickles = _MAX_PICKLES
         self._bytes = _MAX_BYTES
+        self._failures = _MAX_FAILURES
+        self.met_limit = False
 
     def follow(self, value: Any, depth: int = 0) -> list[_Step] | None:
         """The steps to the culprit, none if it is the object itself.
@@ -106,6 +109,7 @@ class _Search:
         before: the culprit is in another part of those.
         """
         if depth == _MAX_DEPTH:
+            self.met_limit = True
             return []
         seen_before = False
         for label, part in _all_parts(value):
@@ -116,11 +120,14 @@ class _Search:
                 if rest is not None:
                     return [_Step(value, label, part), *rest]
                 seen_before = True
-        return None if seen_before else []
+        return None if seen_before and not self.met_limit else []
 
     def can_pickle(self, part: Any) -> bool:
         """True too where it is not known: nobody is blamed without a proof."""
-        if type(part) in _ATOMS or self._pickles <= 0 or self._bytes <= 0:
+        if type(part) in _ATOMS:
+            return True
+        if min(self._pickles, self._bytes, self._failures) <= 0:
+            self.met_limit = True
             return True
         self._pickles -= 1
         try:
@@ -128,6 +135,7 @@ class _Search:
             innocent = True
         except Exception as error:
             innocent = _is_for_size(error)
+            self._failures -= not innocent
         self._known[id(part)] = (part, innocent)
         return innocent
 
@@ -144,7 +152,7 @@ def _is_for_size(error: Exception) -> bool:
     return isinstance(error.__cause__ or error, (RecursionError, MemoryError))
 
 
-def _as_text(value: Any, trail: list[_Step], name: str | None) -> str | None:
+def _as_text(value: Any, trail: list[_Step], name: str | None, early: bool) -> str | None:
     if not trail and name is None:
         return None
     text = _called(value) if name is None else name
@@ -152,6 +160,8 @@ def _as_text(value: Any, trail: list[_Step], name: str | None) -> str | None:
         if i and step.label.startswith(".") and type(step.owner) not in _TRANSPARENT:
             text += f" -> {_called(step.owner)}"
         text += step.label
+    if early:
+        text += " -> ..."
     return f"{text} ({_type_name(trail[-1].part if trail else value)})"
 
 

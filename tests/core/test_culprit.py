@@ -281,7 +281,7 @@ def test_deep_objects_end():
     chain: Any = threading.Lock()
     for _ in range(60):
         chain = [chain]
-    assert culprit(chain) == f"list{'[0]' * 30} (list)"
+    assert culprit(chain) == f"list{'[0]' * 30} -> ... (list)"
 
 
 def test_large_objects_end():
@@ -296,6 +296,29 @@ def test_large_objects_end():
     assert len(calls) <= 10_000
     numbers = list(range(50_000))
     assert find_culprit([*numbers, threading.Lock()], dumps) == "list[50000] (_thread.lock)"
+
+
+def test_objects_that_all_refer_to_each_other_end():
+    failures = []
+
+    def dumps(value: Any) -> Any:
+        try:
+            return cloudpickle.dumps(value)
+        except TypeError:
+            failures.append(1)
+            raise
+
+    def crowd(size: int) -> Any:
+        boxes = [Box() for _ in range(size)]
+        for each in boxes:
+            each.all = boxes  # type: ignore[attr-defined]
+        boxes[-1].lock = threading.Lock()  # type: ignore[attr-defined]
+        return boxes[0]
+
+    assert find_culprit(crowd(50), dumps) == "Box.all[49] -> Box.lock (_thread.lock)"
+    failures.clear()
+    assert find_culprit(crowd(500), dumps) == "Box.all -> ... (list)"
+    assert len(failures) <= 100
 
 
 def test_the_bytes_of_a_search_are_limited():
