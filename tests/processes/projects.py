@@ -183,7 +183,7 @@ class Folder:
         done = subprocess.run(
             [sys.executable, *arguments],
             cwd=self.root,
-            env=self._environment(environment),
+            env=self.environment(**environment),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
@@ -206,7 +206,8 @@ class Folder:
                 found[int(path.stem)] = kept
         return found
 
-    def _environment(self, more: dict[str, str]) -> dict[str, str]:
+    def environment(self, **more: str) -> dict[str, str]:
+        """The environment in which processes of the folder run."""
         path = [*self.import_path, Path(prunner.__file__).parents[1]]
         return {
             **os.environ,
