@@ -116,19 +116,21 @@ def check_is_async(is_async: bool) -> bool:
     return is_async
 
 
-def check_worker_hooks(worker_hooks: str | Iterable[str]) -> tuple[str, ...]:
+def check_worker_hooks(worker_hooks: str | Iterable[str] | None) -> tuple[str, ...] | None:
     """Check the names of the hooks that run inside the workers.
 
     Args:
         worker_hooks: The option as given: names, or one text with a space between two names (as a
-            command line has it).
+            command line has it), or ``None``.
 
     Returns:
-        The names.
+        The names, or ``None``.
 
     Raises:
         OptionError: If these are no names.
     """
+    if worker_hooks is None:
+        return None
     if isinstance(worker_hooks, str):
         return tuple(worker_hooks.split())
     names = tuple(worker_hooks) if isinstance(worker_hooks, Iterable) else (worker_hooks,)

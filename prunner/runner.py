@@ -65,7 +65,8 @@ class ParallelRunner(AbstractRunner):
         worker_hooks: Hooks around nodes and datasets that run inside the workers, on copies,
             rather than in the main process: by class path, by the name that they are registered
             under, or by distribution. For heavy hooks without a state of their own: what such a
-            copy collects stays in its worker.
+            copy collects stays in its worker. ``None`` stands for those that are known to work
+            in no other way, which is kedro-mlflow.
 
     Raises:
         OptionError: If an option has a value that cannot be used.
@@ -77,7 +78,7 @@ class ParallelRunner(AbstractRunner):
         is_async: bool = False,
         *,
         start_method: str | None = None,
-        worker_hooks: str | Iterable[str] = (),
+        worker_hooks: str | Iterable[str] | None = None,
     ) -> None:
         super().__init__(is_async=check_is_async(is_async))
         self._max_workers = check_max_workers(max_workers)

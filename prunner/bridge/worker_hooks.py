@@ -1,4 +1,4 @@
-"""Hooks that run inside the workers, on copies, because their owner asked for it.
+"""Hooks that run inside the workers, on copies: chosen ones, and those that must.
 
 A heavy hook without a state of its own, such as the validation of large frames, is better run
 where the data is. It gives up what hooks in the parent have: one instance that sees everything.
@@ -18,14 +18,19 @@ from prunner.errors import OptionError
 if TYPE_CHECKING:
     from pluggy import PluginManager
 
+# Its datasets, and what nodes log, go into the run that is active in their process; its own hook
+# before each node opens that run there. Elsewhere they would begin another run, and not say so.
+NEED_THE_PROCESS = ("kedro-mlflow",)
 
-def choose(hook_manager: PluginManager, names: Iterable[str]) -> dict[str, object]:
+
+def choose(hook_manager: PluginManager, names: Iterable[str] | None) -> dict[str, object]:
     """Find the registered plugins that are meant.
 
     Args:
         hook_manager: The session's.
         names: Class paths (``package.hooks.Validation``), names under which plugins are
-            registered, or names of distributions (``kedro-pandera``).
+            registered, or names of distributions (``kedro-mlflow``). ``None`` for those in
+            ``NEED_THE_PROCESS`` that are registered.
 
     Returns:
         The plugins, by the names under which they are registered.
@@ -34,6 +39,8 @@ def choose(hook_manager: PluginManager, names: Iterable[str]) -> dict[str, objec
         OptionError: If a name is nobody's.
     """
     known = _registered(hook_manager)
+    if names is None:
+        return {key: plugin for key, plugin, aliases in known if aliases & set(NEED_THE_PROCESS)}
     chosen: dict[str, object] = {}
     for name in names:
         found = {key: plugin for key, plugin, aliases in known if _plain(name) in aliases}

@@ -10,6 +10,7 @@ from prunner.options import (
     available_start_methods,
     check_is_async,
     check_max_workers,
+    check_worker_hooks,
     resolve_start_method,
 )
 
@@ -173,3 +174,16 @@ def test_the_runner_shows_its_options():
 def test_the_environment_is_asked_when_the_runner_is_made(monkeypatch):
     monkeypatch.setenv(OURS, "spawn")
     assert "start_method='spawn'" in repr(ParallelRunner(1))
+
+
+def test_worker_hooks_are_names():
+    assert check_worker_hooks(None) is None
+    assert check_worker_hooks([]) == ()
+    assert check_worker_hooks("a.B  c") == ("a.B", "c")
+    assert check_worker_hooks(name for name in ("a", "b")) == ("a", "b")
+
+
+@pytest.mark.parametrize("wrong", [7, [None], [""], [" "], [b"a"], object])
+def test_worker_hooks_that_are_no_names_are_refused(wrong):
+    with pytest.raises(OptionError, match="worker_hooks must be names"):
+        check_worker_hooks(wrong)

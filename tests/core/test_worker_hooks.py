@@ -8,7 +8,12 @@ from kedro.framework.hooks import hook_impl
 from kedro.framework.hooks.manager import _create_hook_manager, _NullPluginManager
 
 from prunner import OptionError
-from prunner.bridge.worker_hooks import choose, local_hook_manager, pack_hooks
+from prunner.bridge.worker_hooks import (
+    NEED_THE_PROCESS,
+    choose,
+    local_hook_manager,
+    pack_hooks,
+)
 
 
 class Validation:
@@ -46,9 +51,16 @@ def test_a_name_of_nobody_is_refused_and_the_known_ones_are_named(manager, name)
         choose(manager, [name])
 
 
+def test_by_default_those_are_chosen_that_need_to_be(manager):
+    assert choose(manager, None) == {}
+    manager.register(needed := Validation(), NEED_THE_PROCESS[0])
+    assert choose(manager, None) == {NEED_THE_PROCESS[0]: needed}
+    assert choose(manager, []) == {}
+
+
 def test_without_a_session_nobody_is_known():
     null = _NullPluginManager()
-    assert choose(null, []) == {}  # type: ignore[arg-type]
+    assert choose(null, None) == {}  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="Registered are: none"):
         choose(null, ["nobody"])  # type: ignore[arg-type]
 

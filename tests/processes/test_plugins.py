@@ -425,7 +425,7 @@ def test_mlflow_has_one_run_with_everything(
 ) -> None:
     project = tracked(tmp_path / "project", 7)
 
-    error, runs = run_tracked(project, start_method, worker_hooks=["kedro-mlflow"])
+    error, runs = run_tracked(project, start_method)
 
     assert error is None
     expected, found = runs
@@ -443,7 +443,7 @@ def test_mlflow_has_one_run_that_failed(
 ) -> None:
     project = tracked(tmp_path / "project", 101)
 
-    error, runs = run_tracked(project, start_method, worker_hooks=["kedro-mlflow"])
+    error, runs = run_tracked(project, start_method)
 
     assert error == TOO_SWEET
     expected, found = runs
