@@ -16,6 +16,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 from dataclasses import dataclass
 from multiprocessing import util
@@ -121,7 +122,7 @@ def serve(forked: bool, default_start_method: str | None) -> None:
     # even start a plain multiprocessing.Process.
     multiprocessing.set_start_method(default_start_method, force=True)
     tree.end_before_exit()
-    if forked:
+    if forked and sys.version_info < (3, 13):
         _run_exit_functions()
     if _link is None or _logs is None:
         return  # the project could not be set up, and the parent knows
@@ -145,8 +146,8 @@ def serve(forked: bool, default_start_method: str | None) -> None:
 
 
 def _run_exit_functions() -> None:
-    # A forked process ends without calling what was registered with atexit: joblib's folders in
-    # shared memory would stay for its tracker, which complains. What the other process had
-    # registered before is not this one's to call.
+    # Before Python 3.13 a forked process ends without calling what was registered with atexit:
+    # joblib's folders in shared memory would stay for its tracker, which complains. As in later
+    # versions, what the other process had registered before is not this one's to call.
     atexit._clear()
     util.Finalize(None, atexit._run_exitfuncs, exitpriority=0)
