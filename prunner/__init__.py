@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from prunner.bridge.failure import RemoteError
+    from prunner.bridge.forms import RemoteError
     from prunner.bridge.logs import NodeFilter
     from prunner.errors import (
         DataTransferError,
@@ -43,7 +43,7 @@ _HOMES = {
     "OptionError": "prunner.errors",
     "ParallelRunner": "prunner.runner",
     "PrunnerError": "prunner.errors",
-    "RemoteError": "prunner.bridge.failure",
+    "RemoteError": "prunner.bridge.forms",
     "WorkerDied": "prunner.errors",
     "WorkerStartError": "prunner.errors",
     "project_initializer": "prunner.processes.project",

@@ -7,7 +7,8 @@ import traceback
 
 import pytest
 
-from prunner.bridge.failure import Failure, Failures, RemoteError, show
+from prunner.bridge.failure import Failure, Failures, show
+from prunner.bridge.forms import PackedException, RemoteError
 
 
 class WithAttributes(Exception):
@@ -169,12 +170,12 @@ def test_arguments_that_cannot_travel_are_described(error):
 def test_an_exception_whose_message_cannot_be_made_arrives():
     assert type(travel(Speechless())) is Speechless
     failure = sent(Speechless())
-    assert failure.message == "<Speechless whose message cannot be made>"
+    assert failure.packed.message == "<Speechless whose message cannot be made>"
 
 
 def test_what_can_be_unpickled_there_but_not_here_is_stood_in_for():
-    failure = Failure("1", b"not a pickle", b"", b"", "package.Error", "what happened", "")
-    arrived = Failures().restore(failure)
+    packed = PackedException(b"not a pickle", b"", b"", "package.Error", "what happened")
+    arrived = Failures().restore(Failure("1", packed, ""))
     assert str(arrived) == "package.Error: what happened"
 
 
