@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import queue
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -58,7 +57,7 @@ class Errands:
         is_async: Whether nodes load and save in threads.
         exchange: The data files of the run.
         logger: Where the progress is written.
-        worker_hooks: Plugins that are called in the workers.
+        hooks_of_workers: What answers the hook calls of workers; ``hook_manager`` by default.
 
     Attributes:
         done: The steps that are done.
@@ -76,7 +75,7 @@ class Errands:
         is_async: bool,
         exchange: Exchange,
         logger: logging.Logger,
-        worker_hooks: tuple[object, ...] = (),
+        hooks_of_workers: PluginManager | None = None,
     ) -> None:
         self.done: list[int] = []
         self.errors: list[BaseException] = []
@@ -89,7 +88,7 @@ class Errands:
         self._is_async = is_async
         self._exchange = exchange
         self._logger = logger
-        self._worker_hooks = worker_hooks
+        self._hooks_of_workers = hooks_of_workers or hook_manager
         self._loans = Loans(catalog, exchange)
         self._desks: dict[int, HookDesk] = {}
         self._suspects: set[str] = set()
@@ -145,9 +144,7 @@ class Errands:
                 "is_async": self._is_async,
                 "run_id": self._run_id,
             }
-            self._desks[step] = HookDesk(
-                self._hook_manager, known, self._exchange, self._worker_hooks
-            )
+            self._desks[step] = HookDesk(self._hooks_of_workers, known, self._exchange)
         return self._desks[step]
 
     def _note_done(self, step: int, outputs: Mapping[str, DataRef]) -> None:
@@ -178,9 +175,9 @@ class Errands:
 
     def _add_error(self, error: BaseException, step: int, phase: str, where: str) -> None:
         text = f"Node '{self._nodes[step].name}' failed while {phase}, in {where}."
-        if sys.version_info >= (3, 11):
-            error.add_note(text)
-        else:
+        try:
+            error.add_note(text)  # type: ignore[attr-defined, unused-ignore]
+        except Exception:  # Python 3.10 has no notes, a frozen exception takes none
             self._logger.error(text)
         self._append(error)
 

@@ -85,6 +85,11 @@ def add_dataset(catalog: CatalogProtocol[Any, Any], name: str, dataset: Any) -> 
     catalog._datasets[name] = dataset
 
 
+def dataset_itself(catalog: CatalogProtocol[Any, Any], name: str) -> Any:
+    """The dataset that the catalog holds, ``None`` if it holds none."""
+    return catalog._datasets.get(name)
+
+
 def has_dataset(catalog: CatalogProtocol[Any, Any], name: str) -> bool:
     """True if the catalog holds this very dataset, not only a pattern that matches it."""
     return name in catalog._datasets

@@ -49,19 +49,23 @@ class Loans:
     def __init__(self, catalog: CatalogProtocol[Any, Any], exchange: Exchange) -> None:
         self._catalog = catalog
         self._exchange = exchange
-        self._lent: dict[str, tuple[Any, DataRef]] = {}
+        self._lent: dict[str, tuple[Any, ExchangeDataset]] = {}
+        self._known: dict[str, DataRef] = {}
 
     def lend(self, name: str, ref: DataRef) -> None:
         """Let a dataset of the catalog be what a worker has put into the exchange."""
+        if self._known.get(name) == ref:
+            return  # a hook may have saved to it, or put another one there, in the meantime
+        self._known[name] = ref
         own = self._lent[name][0] if name in self._lent else self._catalog.get(name)
-        self._lent[name] = own, ref
-        stand_in = ExchangeDataset(name, self._exchange, ref)
+        stand_in = ExchangeDataset(name, _NotReleasing(self._exchange), ref)
+        self._lent[name] = own, stand_in
         kedro_internals.add_dataset(self._catalog, name, stand_in)
 
     def release(self, name: str) -> None:
         """Nobody loads the dataset again: the catalog has its own, without data, again."""
         if name in self._lent:
-            kedro_internals.add_dataset(self._catalog, name, self._lent.pop(name)[0])
+            self._give_back(name)
         self._catalog.release(name)
 
     def settle(self, suspects: Collection[str]) -> list[DataTransferError]:
@@ -74,12 +78,10 @@ class Loans:
             What went wrong.
         """
         errors = []
-        left = {name: ref for name, (_, ref) in self._lent.items()}
-        self.give_back()
-        for name, ref in left.items():
+        for name, (_, stand_in) in list(self._lent.items()):
             try:
-                if name not in suspects:
-                    value = self._exchange.get(ref)
+                if self._give_back(name) and name not in suspects and stand_in.ref is not None:
+                    value = self._exchange.get(stand_in.ref)
                     kedro_internals.set_memory_value(self._catalog, name, value)
             except DataTransferError as error:
                 errors.append(DataTransferError(f"dataset '{name}': {error}"))
@@ -87,9 +89,25 @@ class Loans:
 
     def give_back(self) -> None:
         """Let the catalog have all its own datasets again."""
-        for name, (own, _) in self._lent.items():
-            kedro_internals.add_dataset(self._catalog, name, own)
-        self._lent.clear()
+        for name in list(self._lent):
+            self._give_back(name)
+
+    def _give_back(self, name: str) -> bool:
+        own, stand_in = self._lent.pop(name)
+        if kedro_internals.dataset_itself(self._catalog, name) is not stand_in:
+            return False  # a hook has put its own there
+        kedro_internals.add_dataset(self._catalog, name, own)
+        return True
+
+
+class _NotReleasing:
+    """The exchange, for whom the files of others are not to be removed."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.put, self.get = exchange.put, exchange.get
+
+    def release(self, ref: DataRef) -> None:
+        """Leave it: workers load it still."""
 
 
 def share_inputs(

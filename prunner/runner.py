@@ -17,7 +17,7 @@ from prunner.bridge.data import DataRef, Exchange
 from prunner.bridge.hooks import implemented_hooks
 from prunner.bridge.logs import LogLevels
 from prunner.bridge.messages import BeginRun
-from prunner.bridge.worker_hooks import choose, pack_hooks
+from prunner.bridge.worker_hooks import choose, pack_hooks, without
 from prunner.dispatcher import Abort, Dispatcher
 from prunner.errands import Errands
 from prunner.memory import share_inputs
@@ -126,7 +126,6 @@ class ParallelRunner(AbstractRunner):
             )
         hooks = hook_manager or kedro_internals.no_hooks()
         chosen = choose(hooks, self._worker_hooks)
-        in_workers = tuple(chosen.values())
         book, pinned = write_book(pipeline, catalog)
         if reason := why_no_workers(self._start_method):
             pinned = dict.fromkeys(range(len(pipeline.nodes)), reason)
@@ -143,12 +142,12 @@ class ParallelRunner(AbstractRunner):
                 is_async=self._is_async,
                 exchange=exchange,
                 logger=self._logger,
-                worker_hooks=in_workers,
+                hooks_of_workers=without(hooks, chosen),
             )
             begin = BeginRun(
                 folders=exchange.folders,
                 book=exchange.put(book.by_reference()),
-                hooks=implemented_hooks(hooks, without=in_workers),
+                hooks=implemented_hooks(without(hooks, chosen)),
                 is_async=self._is_async,
                 run_id=run_id,
                 worker_hooks=pack_hooks(chosen),
@@ -159,7 +158,10 @@ class ParallelRunner(AbstractRunner):
             if isinstance(error, Exception):
                 done = [pipeline.nodes[step] for step in errands.done]
                 self._suggest_resume_scenario(pipeline, done, catalog)
-            raise error
+            try:
+                raise error
+            finally:
+                del error, errands  # or the exception would refer to itself by its traceback
 
     def _execute(
         self,

@@ -16,12 +16,13 @@ import os
 import traceback
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Any
 
 import tblib
 
 from prunner.bridge.forms import PackedException, members_of, pack_exception, unpack_exception
 
-_LONGEST_CHAIN = 20  # causes of causes
+_LONGEST_CHAIN = 50  # causes of causes
 _MOST_FRAMES = 200  # of which an endless recursion has more than anybody reads
 
 _numbers = itertools.count()
@@ -60,20 +61,30 @@ class Failures:
         self._seen: dict[str, BaseException] = {}
 
     def capture(self, error: BaseException) -> Failure:
-        """Pack an exception that was caught in this process."""
-        return self._capture(error, {}, _LONGEST_CHAIN)
+        """Pack an exception that was caught in this process; this itself raises nothing."""
+        try:
+            return self._capture(error, {}, _LONGEST_CHAIN)
+        except BaseException as fault:
+            kind = f"{type(error).__module__}.{type(error).__qualname__}"
+            text = f"the exception could not be described ({type(fault).__name__})"
+            packed = PackedException(None, b"", b"", kind, text)
+            return Failure(self._key(error), packed, _frames(error.__traceback__))
 
     def restore(self, failure: Failure) -> BaseException:
         """The exception again, with the traceback of the process that raised it."""
-        if failure.key in self._seen:
-            return self._seen[failure.key]
-        members = [self.restore(each) for each in failure.members]
-        error = unpack_exception(failure.packed, members)
-        self._seen[failure.key] = error
-        error.__traceback__ = _traceback(failure.frames)
-        error.__cause__ = self.restore(failure.cause) if failure.cause else None
-        error.__context__ = self.restore(failure.context) if failure.context else None
-        error.__suppress_context__ = failure.suppress_context
+        error = self._seen.get(failure.key)
+        if error is None:
+            members = [self.restore(each) for each in failure.members]
+            error = unpack_exception(failure.packed, members)
+            self._seen[failure.key] = error
+            BaseException.with_traceback(error, _traceback(failure.frames))
+            _set(error, "__suppress_context__", failure.suppress_context)
+        # One that a hook has raised has got its context in the process of the node.
+        for name, behind in (("__cause__", failure.cause), ("__context__", failure.context)):
+            if behind is not None and getattr(error, name) is None:
+                suppress = error.__suppress_context__
+                _set(error, name, self.restore(behind))
+                _set(error, "__suppress_context__", suppress)
         return error
 
     def _capture(
@@ -108,6 +119,11 @@ class Failures:
         key = f"{os.getpid()}-{next(_numbers)}"
         self._seen[key] = error
         return key
+
+
+def _set(error: BaseException, name: str, value: Any) -> None:
+    # Past a __setattr__ that refuses, as that of a frozen dataclass.
+    BaseException.__dict__[name].__set__(error, value)
 
 
 def show(error: BaseException) -> str:

@@ -7,6 +7,7 @@ pickled, and for groups of such exceptions. So several forms are tried, each by 
 
 from __future__ import annotations
 
+import copyreg
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ class PackedException:
         rest: For a stand-in: its arguments and attributes, as far as they can travel; pickled.
         type_name: Full name of its class.
         message: ``str()`` of it.
+        name: The name that a NameError or an AttributeError is about; pickle forgets it.
     """
 
     pickled: bytes | None
@@ -52,6 +54,7 @@ class PackedException:
     rest: bytes
     type_name: str
     message: str
+    name: str | None = None
 
 
 def pack_exception(error: BaseException) -> PackedException:
@@ -64,6 +67,7 @@ def pack_exception(error: BaseException) -> PackedException:
         rest=b"" if pickled else cloudpickle.dumps((_args(error), _state(error))),
         type_name=f"{kind.__module__}.{kind.__qualname__}",
         message=_text(error),
+        name=error.name if type(error) in (NameError, AttributeError) else None,  # type: ignore[attr-defined]
     )
 
 
@@ -78,11 +82,13 @@ def unpack_exception(packed: PackedException, members: list[BaseException]) -> B
         try:
             error = pickle.loads(packed.pickled)
             error = error(members) if isinstance(error, _GroupMaker) else error
-        except (Exception, SystemExit):
+        except BaseException:
             error = None
         if isinstance(error, BaseException):
+            if packed.name is not None:
+                _set_state(error, {"name": packed.name})
             return error
-    return _stand_in(packed)
+    return _stand_in(packed, members)
 
 
 def members_of(error: BaseException) -> tuple[BaseException, ...]:
@@ -90,7 +96,7 @@ def members_of(error: BaseException) -> tuple[BaseException, ...]:
     return tuple(getattr(error, "exceptions", ())) if _is_group(error) else ()
 
 
-def _stand_in(packed: PackedException) -> BaseException:
+def _stand_in(packed: PackedException, members: list[BaseException]) -> BaseException:
     try:
         kind = pickle.loads(packed.kind)
         args, state = pickle.loads(packed.rest)
@@ -99,10 +105,11 @@ def _stand_in(packed: PackedException) -> BaseException:
         module, _, name = packed.type_name.rpartition(".")
         bases = (kind, RemoteError) if issubclass(kind, Exception) else (kind,)
         derived = type(name, bases, {"__module__": module, "__str__": lambda _: packed.message})
-        error: BaseException = kind.__new__(derived)
-        error.args = args
-        error.__dict__.update({"type_name": packed.type_name, "message": packed.message, **state})
-    except (Exception, SystemExit):
+        given = (packed.message, members) if members else ()
+        error: BaseException = _native_base(kind).__new__(derived, *given)
+        _set_args(error, args)
+        _set_state(error, {"type_name": packed.type_name, "message": packed.message, **state})
+    except BaseException:
         return RemoteError(packed.type_name, packed.message)
     return error
 
@@ -138,26 +145,53 @@ class _GroupMaker:
     state: dict[str, Any]
 
     def __call__(self, members: list[BaseException]) -> BaseException:
-        group = self.kind.__new__(self.kind, self.message, members)
-        group.__dict__.update(self.state)
+        group: BaseException = _native_base(self.kind).__new__(self.kind, self.message, members)
+        _set_state(group, self.state)
         return group
 
 
 def _made_without_init(
     kind: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]
 ) -> BaseException:
-    error = kind.__new__(kind, *args)
-    error.args = args
-    error.__dict__.update(state)
+    base = _native_base(kind)
+    error: BaseException = base.__new__(kind, *args)
+    base.__init__(error, *args)  # sets what is no attribute of Python's, such as SystemExit.code
+    _set_args(error, args)
+    _set_state(error, state)
     return error
 
 
+def _native_base(kind: type[BaseException]) -> Any:
+    """The class of the interpreter's own that a class is derived from."""
+    return next(base for base in kind.__mro__ if base.__module__ == "builtins")
+
+
 def _state(error: BaseException) -> dict[str, Any]:
-    return {name: value for name, value in error.__dict__.items() if _can_travel(value)}
+    slots = [name for name in _slots(type(error)) if hasattr(error, name)]
+    found = {name: getattr(error, name) for name in slots}
+    found.update(error.__dict__)
+    return {name: value for name, value in found.items() if _can_travel(value)}
+
+
+def _set_args(error: BaseException, args: tuple[Any, ...]) -> None:
+    BaseException.__dict__["args"].__set__(error, args)  # past a __setattr__ that refuses
+
+
+def _set_state(error: BaseException, state: dict[str, Any]) -> None:
+    for name, value in state.items():
+        # Past a __setattr__ that refuses, as that of a frozen dataclass.
+        object.__setattr__(error, name, value)
 
 
 def _args(error: BaseException) -> tuple[Any, ...]:
-    return tuple(arg if _can_travel(arg) else repr(arg) for arg in error.args)
+    return tuple(arg if _can_travel(arg) else _described(arg) for arg in error.args)
+
+
+def _described(value: Any) -> str:
+    try:
+        return repr(value)
+    except BaseException:
+        return f"<{type(value).__name__} that cannot be shown>"
 
 
 def _can_travel(value: Any) -> bool:
@@ -173,12 +207,31 @@ def _pickled(error: BaseException) -> bytes | None:
     if _is_group(error):
         return _survives(_Group(error), lambda again: isinstance(again, _GroupMaker))
     wanted = type(error).__qualname__, _text(error)
-    for form in (error, _WithoutInit(error)):
+    forms = [error, _WithoutInit(error)]
+    if _loses_by_its_own_way(type(error)):
+        forms.reverse()
+    for form in forms:
         # One that comes back as something else has not survived either.
         pickled = _survives(form, lambda again: (type(again).__qualname__, _text(again)) == wanted)
         if pickled is not None:
             return pickled
     return None
+
+
+def _loses_by_its_own_way(kind: type[BaseException]) -> bool:
+    """True where an inherited ``__reduce__`` calls an ``__init__`` again, or forgets slots."""
+    native = _native_base(kind)
+
+    def own(name: str) -> bool:
+        return getattr(kind, name) is not getattr(native, name)
+
+    loses = own("__init__") or bool(_slots(kind))
+    return loses and not own("__reduce__") and not own("__reduce_ex__")
+
+
+def _slots(kind: type[BaseException]) -> list[str]:
+    names: list[str] = copyreg._slotnames(kind)  # type: ignore[attr-defined]
+    return names
 
 
 def _pickled_kind(kind: type[BaseException]) -> bytes:
@@ -193,12 +246,12 @@ def _survives(value: Any, is_right: Callable[[Any], bool]) -> bytes | None:
     try:
         pickled: bytes = cloudpickle.dumps(value)
         return pickled if is_right(pickle.loads(pickled)) else None
-    except (Exception, SystemExit):
+    except BaseException:  # code of the user's, which may raise anything
         return None
 
 
 def _text(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:
+    except BaseException:
         return f"<{type(error).__name__} whose message cannot be made>"

@@ -32,18 +32,21 @@ RELAYED = (
     "after_dataset_saved",
 )
 _MAPPINGS = ("inputs", "outputs")  # from names of datasets to data
-# Before these, code of a node or of a dataset has run that may have changed what it was given.
-_AFTER_FOREIGN_CODE = ("after_node_run", "on_node_error", "after_dataset_saved")
+# Before these, code of a node or of a dataset has run that may have changed what it was given: a
+# generator runs between two chunks.
+_AFTER_FOREIGN_CODE = (
+    "after_node_run",
+    "on_node_error",
+    "before_dataset_saved",
+    "after_dataset_saved",
+)
 
 
-def implemented_hooks(
-    hook_manager: PluginManager, without: tuple[object, ...] = ()
-) -> dict[str, frozenset[str]]:
+def implemented_hooks(hook_manager: PluginManager) -> dict[str, frozenset[str]]:
     """The hooks around a node that somebody implements.
 
     Args:
         hook_manager: The session's, or Kedro's null manager.
-        without: Plugins that do not count.
 
     Returns:
         Names of the hooks, each with the arguments that some implementation takes.
@@ -52,13 +55,8 @@ def implemented_hooks(
     for name in RELAYED:
         # Kedro's null manager answers None to everything.
         implementations = getattr(hook_manager.hook, name).get_hookimpls() or ()
-        taken = [
-            impl.argnames
-            for impl in implementations
-            if not any(impl.plugin is plugin for plugin in without)
-        ]
-        if taken:
-            found[name] = frozenset(arg for argnames in taken for arg in argnames)
+        if implementations:
+            found[name] = frozenset(arg for impl in implementations for arg in impl.argnames)
     return found
 
 
@@ -111,6 +109,7 @@ class HookRelay:
         results: list[Any] = []
         if self.local is not None:
             results += getattr(self.local.hook, name)(**arguments)
+            self._shelf.doubt()
         taken = self._implemented.get(name)
         if taken is not None:
             results += self._relay(name, taken, arguments)
@@ -194,10 +193,9 @@ class HookDesk:
     What a hook was given it is given again, the same object, as long as the step's own is the same.
 
     Args:
-        hook_manager: The session's.
+        hook_manager: The session's, or what of it is not called in the workers.
         known: Arguments that the parent has itself: node, catalog, run id and so on.
         exchange: The data files of the run.
-        without: Plugins that are called in the workers.
 
     Attributes:
         failures: The step's exceptions.
@@ -208,14 +206,12 @@ class HookDesk:
         hook_manager: PluginManager,
         known: Mapping[str, Any],
         exchange: Exchange,
-        without: tuple[object, ...] = (),
     ) -> None:
         self.failures = Failures()
         self._hook_manager = hook_manager
         self._known = known
         self._exchange = exchange
-        self._without = without
-        self._values: dict[str, Any] = {}
+        self._values: dict[tuple[str, DataRef], Any] = {}
 
     def answer(self, call: HookCall) -> HookReply:
         """Call a hook for a worker.
@@ -228,10 +224,9 @@ class HookDesk:
         """
         try:
             arguments = self._arguments(call)
-            caller = self._hook_manager.subset_hook_caller(call.hook, self._without)
-            assert caller.spec is not None  # Kedro's hooks have one
+            caller = getattr(self._hook_manager.hook, call.hook)
             results = caller(**{name: arguments[name] for name in caller.spec.argnames})
-            useful = [result for result in results if result is not None]
+            useful = _new_inputs(results) if call.hook == "before_node_run" else []
             return HookReply(result=self._exchange.put(useful) if useful else None)
         except KeyboardInterrupt:
             raise  # it is the user's, not the hook's
@@ -243,7 +238,8 @@ class HookDesk:
         arguments.update(self._known)
         arguments.update(call.plain)
         for (name, *dataset), ref in call.data.items():
-            value = self._value(ref, keep="saved" not in call.hook)
+            owner = dataset[0] if dataset else call.plain["dataset_name"]
+            value = self._value(owner, ref, keep="saved" not in call.hook)
             if dataset:
                 arguments[name][dataset[0]] = value
             else:
@@ -252,10 +248,21 @@ class HookDesk:
             arguments["error"] = self.failures.restore(call.error)
         return arguments
 
-    def _value(self, ref: DataRef, keep: bool) -> Any:
-        if ref.path in self._values:
-            return self._values[ref.path]
+    def _value(self, owner: str, ref: DataRef, keep: bool) -> Any:
+        if (owner, ref) in self._values:
+            return self._values[owner, ref]
         value = self._exchange.get(ref)
-        if keep and ref.path is not None:  # not the chunks of a generator: there may be many
-            self._values[ref.path] = value
+        if keep:  # not the chunks of a generator: there may be many
+            self._values[owner, ref] = value
         return value
+
+
+def _new_inputs(results: list[Any]) -> list[Any]:
+    useful = [result for result in results if result is not None]
+    for result in useful:
+        if not isinstance(result, dict):  # as Kedro says it, but where the hook is
+            raise TypeError(
+                "'before_node_run' must return either None or a dictionary mapping dataset names "
+                f"to updated values, got '{type(result).__name__}' instead."
+            )
+    return useful

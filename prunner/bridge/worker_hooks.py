@@ -54,6 +54,19 @@ def choose(hook_manager: PluginManager, names: Iterable[str] | None) -> dict[str
     return chosen
 
 
+def without(hook_manager: PluginManager, chosen: dict[str, object]) -> PluginManager:
+    """The hooks that are called in the parent.
+
+    Args:
+        hook_manager: The session's.
+        chosen: The plugins that are not.
+    """
+    if not chosen:
+        return hook_manager
+    others = {k: p for k, p in hook_manager.list_name_plugin() if k not in chosen and p is not None}
+    return local_hook_manager(others)
+
+
 def pack_hooks(chosen: dict[str, object]) -> bytes | None:
     """Copies of plugins, as they are now, for the workers.
 
@@ -81,7 +94,7 @@ def pack_hooks(chosen: dict[str, object]) -> bytes | None:
 
 
 def local_hook_manager(plugins: dict[str, object]) -> PluginManager:
-    """In a worker: a hook manager with these plugins."""
+    """A hook manager with these plugins."""
     manager = kedro_internals.new_hook_manager()
     for name, plugin in plugins.items():
         manager.register(plugin, name)

@@ -21,6 +21,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import queue
+import sys
 import threading
 import time
 import warnings
@@ -130,6 +131,7 @@ class WorkerPool:
             context=multiprocessing.get_context(self._start_method),
             initializer=worker.initialize,
             initargs=(theirs, their_lifeline, self._setup),
+            env=_interpreter_options(),
         )
         with _starting(self._start_method):
             future = executor.submit(
@@ -164,6 +166,20 @@ class WorkerPool:
             wait_for([source.future], timeout=GRACE)
             process = source.process
             self._inbox.put(WorkerGone(source.number, process.pid, process.exitcode))
+
+
+def _interpreter_options() -> dict[str, str]:
+    """Options of this interpreter as environment variables; loky hands on none of them.
+
+    The worker's environment is made that of this process again before a node runs.
+    """
+    options = {
+        "PYTHONUTF8": "1" if sys.flags.utf8_mode else "",
+        "PYTHONWARNINGS": ",".join(sys.warnoptions),
+        "PYTHONDEVMODE": "1" if sys.flags.dev_mode else "",
+        "PYTHONOPTIMIZE": str(sys.flags.optimize or ""),
+    }
+    return {name: value for name, value in options.items() if value}
 
 
 def why_no_workers(start_method: str) -> str | None:

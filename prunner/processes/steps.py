@@ -80,14 +80,20 @@ class StepRunner:
             _flush()
 
     def _execute(self, node: Node, watch: PhaseWatch) -> None:
-        with self._logs.of_node(node.name):
-            Task(
-                node=node,
-                catalog=self._catalog,
-                is_async=self._begin.is_async,
-                hook_manager=watch,  # type: ignore[arg-type]
-                run_id=self._begin.run_id,
-            ).execute()
+        task = Task(
+            node=node,
+            catalog=self._catalog,
+            is_async=self._begin.is_async,
+            hook_manager=watch,  # type: ignore[arg-type]
+            run_id=self._begin.run_id,
+        )
+        naming = self._logs.of_node(node.name)
+        naming.__enter__()
+        try:
+            task.execute()
+        finally:
+            # Not "with": contextlib sets attributes of what was raised, which may be frozen.
+            naming.__exit__(None, None, None)
         self._saved_here.update(node.outputs)
 
     def _open_book(self) -> RunBook:

@@ -18,6 +18,7 @@ import pickle
 import signal
 import sys
 import threading
+import traceback
 from dataclasses import dataclass
 from multiprocessing import util
 from multiprocessing.connection import Connection
@@ -126,21 +127,30 @@ def serve(forked: bool, default_start_method: str | None) -> None:
         _run_exit_functions()
     if _link is None or _logs is None:
         return  # the project could not be set up, and the parent knows
+    try:
+        _run_steps(_link, _logs)
+    except BaseException:
+        # loky would keep the process for further calls, and the parent wait for an answer.
+        traceback.print_exc()
+        os._exit(1)
+
+
+def _run_steps(link: Link, logs: LogRelay) -> None:
     from prunner.bridge.messages import BeginRun, RunStep, Stop
     from prunner.processes.steps import StepRunner
 
     runner: StepRunner | None = None
     while True:
         try:
-            message = _link.receive()
+            message = link.receive()
         except EOFError:
             return
         match message:
             case BeginRun():
-                runner = StepRunner(message, _link, _logs)
+                runner = StepRunner(message, link, logs)
             case RunStep():
                 assert runner is not None
-                _link.send(runner.run(message))
+                link.send(runner.run(message))
             case Stop():
                 return
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import pickle
 import sys
 import threading
@@ -62,6 +63,56 @@ class HoldsALock(ValueError):
 class Unpicklable(Exception):
     __module__ = "__main__"
     lock = threading.Lock()
+
+
+class Rude:
+    """Cannot be pickled, and not even be shown."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+
+    def __repr__(self):
+        raise RuntimeError("the session is closed")
+
+
+class RudeReduce(Exception):
+    def __reduce__(self):
+        raise KeyboardInterrupt
+
+
+class RudeText(Exception):
+    def __str__(self):
+        raise SystemExit(3)
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen(Exception):
+    code: int
+
+
+class Slotted(Exception):
+    __slots__ = ("code",)
+    code: int
+
+
+class NewWithTwo(Exception):
+    second: int
+
+    def __new__(cls, first, second):
+        made = super().__new__(cls, first)
+        made.second = second
+        return made
+
+    def __init__(self, first, second):
+        super().__init__(first)
+
+
+class Counted(Exception):
+    made = 0
+
+    def __init__(self, message):
+        super().__init__(message)
+        Counted.made += 1
 
 
 def raise_and_catch(error, cause=None):
@@ -278,6 +329,90 @@ def test_an_exception_is_the_same_one_wherever_it_is_seen_again():
     wrapper = raise_and_catch(KeyError("wrapper"), cause=error)
     assert here.restore(there.capture(wrapper)).__cause__ is arrived
     assert here.restore(Failures().capture(error)) is not arrived
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (ValueError(Rude()), ValueError),
+        (RudeReduce("text"), RudeReduce),
+        (RudeText(threading.Lock()), RudeText),
+        (RudeText(), RudeText),
+    ],
+    ids=["repr", "reduce", "str and argument", "str"],
+)
+def test_nothing_that_an_exception_does_gets_out(error, kind):
+    """In a worker that would end the loop that runs steps."""
+    assert isinstance(travel(error), kind)
+
+
+def test_an_exception_that_holds_itself_arrives():
+    error = ValueError("wrong")
+    error.args = (error,)
+    assert isinstance(travel(error), ValueError)
+
+
+def test_a_frozen_exception_arrives_with_all_that_is_behind_it():
+    arrived = Failures().restore(sent(raise_and_catch(Frozen(3), cause=ValueError("cause"))))
+    assert type(arrived) is Frozen
+    assert (arrived.code, arrived.args, str(arrived.__cause__)) == (3, (3,), "cause")
+    assert arrived.__traceback__ is not None
+
+
+def test_slots_and_native_attributes_arrive():
+    error = Slotted("text")
+    error.code = 7
+    assert travel(error).code == 7
+    try:
+        _ = unknown_name  # type: ignore[name-defined]
+    except NameError as caught:
+        assert Failures().restore(sent(caught)).name == "unknown_name"  # type: ignore[attr-defined]
+
+
+def test_an_init_of_its_own_is_not_called_again():
+    error = Counted("text")
+    before = Counted.made
+    assert type(travel(error)) is Counted
+    assert Counted.made == before
+
+
+def test_a_new_that_takes_other_arguments_is_no_obstacle():
+    arrived = travel(NewWithTwo(1, 2))
+    assert type(arrived) is NewWithTwo
+    assert (arrived.args, arrived.second) == ((1,), 2)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 has no groups")
+def test_a_group_whose_new_takes_other_arguments_arrives():
+    class Errors(ExceptionGroup):  # type: ignore[name-defined, misc]  # noqa: F821
+        def __new__(cls, errors, exit_code):
+            made = super().__new__(cls, f"exit code: {exit_code}", errors)
+            made.exit_code = exit_code
+            return made
+
+        def derive(self, excs):
+            return Errors(excs, self.exit_code)
+
+    arrived = travel(Errors([ValueError(1), WithLock("two")], 3))
+    assert type(arrived).__name__ == "Errors"
+    assert arrived.exit_code == 3
+    assert [type(each) for each in arrived.exceptions] == [ValueError, WithLock]
+
+
+def test_what_a_hook_raised_gets_its_context_where_the_node_is():
+    there, here = Failures(), Failures()
+    raised_here = RuntimeError("hook")
+    arrived = there.restore(here.capture(raised_here))
+    try:
+        try:
+            raise ValueError("node")
+        except ValueError:
+            raise arrived  # noqa: B904 - with a context
+    except RuntimeError as caught:
+        back = here.restore(there.capture(caught))
+    assert back is raised_here
+    assert str(back.__context__) == "node"
+    assert not back.__suppress_context__
 
 
 def test_the_stand_in_can_be_pickled():

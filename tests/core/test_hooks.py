@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from kedro.framework.hooks import hook_impl
 from kedro.framework.hooks.manager import _create_hook_manager, _NullPluginManager
@@ -301,3 +302,98 @@ def test_no_file_of_a_call_is_left(exchange):
     before_node_run(bridge.relay, a=b"x" * 100_000)
     bridge.shelf.clear()
     assert [p for folder in exchange.folders for p in Path(folder).glob("*")] == []
+
+
+def large(value=0):
+    return np.full(5_000, value)
+
+
+def test_a_hook_sees_the_same_object_again_and_what_has_changed_as_it_is(exchange):
+    seen = []
+
+    class Hooks:
+        @hook_impl
+        def after_dataset_loaded(self, data):
+            seen.append(data)
+
+        @hook_impl
+        def before_node_run(self, inputs):
+            seen.append(inputs["a"])
+
+        @hook_impl
+        def after_node_run(self, inputs, outputs):
+            seen.extend([inputs["a"], outputs["b"]])
+
+    for value in ([1], large()):
+        seen.clear()
+        relay = Bridge(exchange, Hooks()).relay
+        relay.hook.after_dataset_loaded(dataset_name="a", data=value, node="n")
+        before_node_run(relay, a=value)
+        output = list(value)
+        relay.hook.after_node_run(node="n", inputs={"a": value}, outputs={"b": output})
+        assert seen[0] is seen[1] is seen[2]
+        assert seen[3] is not seen[0]
+        value[0] = 7
+        relay.hook.after_node_run(node="n", inputs={"a": value}, outputs={"b": output})
+        assert seen[4] is not seen[0]
+        assert seen[4][0] == 7
+
+
+def test_what_a_generator_has_changed_in_place_is_seen_and_saved_as_it_is(exchange):
+    seen = []
+
+    class Hooks:
+        @hook_impl
+        def after_node_run(self, inputs):
+            seen.append(inputs["a"][0])
+
+        @hook_impl
+        def before_dataset_saved(self, data):
+            seen.append(data[0])
+
+    bridge = Bridge(exchange, Hooks())
+    value = bridge.shelf.get(exchange.put(large()))
+    bridge.relay.hook.after_node_run(node="n", inputs={"a": value}, outputs={})
+    value[0] = 7  # between two chunks
+    bridge.relay.hook.before_dataset_saved(dataset_name="b", data=value, node="n")
+    assert seen == [0, 7]
+    assert exchange.get(bridge.shelf.put(value))[0] == 7
+
+
+def test_what_a_hook_in_the_worker_has_changed_is_seen_and_saved_as_it_is(exchange):
+    class Spoils:
+        @hook_impl
+        def before_dataset_saved(self, data):
+            data[0] = 999
+
+    class Hooks:
+        @hook_impl
+        def after_node_run(self, outputs):
+            pass
+
+    bridge = Bridge(exchange, Hooks())
+    bridge.relay.local = manager_of(Spoils())
+    value = large()
+    bridge.relay.hook.after_node_run(**KNOWN, inputs={}, outputs={"a": value})
+    bridge.relay.hook.before_dataset_saved(dataset_name="a", data=value, node="n")
+    assert exchange.get(bridge.shelf.put(value))[0] == 999
+
+
+def test_what_hooks_return_that_kedro_does_not_want_stays_where_it_is(exchange):
+    class Hooks:
+        @hook_impl
+        def after_dataset_loaded(self):
+            return Handle(1)
+
+    relay = Bridge(exchange, Hooks()).relay
+    assert relay.hook.after_dataset_loaded(dataset_name="d", data=1, node="n") == []
+
+
+def test_new_inputs_that_are_no_mapping_are_refused_as_kedro_does(exchange):
+    class Hooks:
+        @hook_impl
+        def before_node_run(self):
+            return iter([1])
+
+    with pytest.raises(TypeError, match=r"'before_node_run' must return .*'list_iterator' instead"):
+        before_node_run(Bridge(exchange, Hooks()).relay)

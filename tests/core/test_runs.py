@@ -209,6 +209,23 @@ def test_a_hook_changes_the_inputs_of_a_node(runner):
     assert (catalog.load("a"), catalog.load("b")) == (one(11), one(1))
 
 
+@pytest.mark.parametrize("replace", [True, False])
+def test_what_a_hook_saves_to_an_output_is_what_is_left(runner, replace):
+    """Large, so that it lies in a file of its own."""
+    catalog = DataCatalog({"raw": MemoryDataset(1), "a": MemoryDataset()})
+
+    class Hooks:
+        @hook_impl
+        def after_dataset_saved(self, dataset_name, data):
+            if replace:
+                catalog[dataset_name] = MemoryDataset(data + 100)
+            else:
+                catalog.save(dataset_name, data + 100)
+
+    run(runner, [node(array, "raw", "a", name="n")], catalog, Hooks())
+    assert list(catalog.load("a")) == list(array(1) + 100)
+
+
 def test_a_hook_that_raises_fails_the_run(runner):
     class Hooks:
         @hook_impl

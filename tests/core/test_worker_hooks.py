@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 import threading
+from dataclasses import dataclass
 
 import pytest
 from kedro.framework.hooks import hook_impl
@@ -13,6 +14,7 @@ from prunner.bridge.worker_hooks import (
     choose,
     local_hook_manager,
     pack_hooks,
+    without,
 )
 
 
@@ -82,3 +84,25 @@ def test_what_cannot_be_copied_is_named(manager):
 
 def test_nothing_chosen_is_nothing_to_send():
     assert pack_hooks({}) is None
+
+
+@dataclass
+class Unhashable:
+    """As dataclasses are."""
+
+    seen: list[object]
+
+    @hook_impl
+    def after_dataset_loaded(self, data):
+        self.seen.append(data)
+
+
+def test_the_others_are_called_in_the_parent_in_their_order(manager):
+    seen: list[object] = []
+    manager.register(Unhashable(seen))
+    assert without(manager, {}) is manager
+    others = without(manager, choose(manager, [f"{__name__}.Validation"]))
+    others.hook.after_dataset_loaded(dataset_name="d", data=7, node=None)
+    assert seen == [7]
+    kept = [name for name, _ in manager.list_name_plugin() if "Validation" not in str(_)]
+    assert [name for name, _ in others.list_name_plugin()] == kept

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from dataclasses import dataclass
 
 import pytest
 from kedro.io import AbstractDataset, DataCatalog, DatasetError, MemoryDataset
@@ -38,6 +39,34 @@ class Locked(LookupError):
 
 def raise_locked(_):
     raise Locked(threading.Lock())
+
+
+class Closed:
+    """As a row of a data base whose session has ended."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+
+    def __repr__(self):
+        raise RuntimeError("the session is closed")
+
+
+class RowError(Exception):
+    def __str__(self):
+        return str(self.args[0])
+
+
+def raise_with_closed(_):
+    raise RowError("wrong", Closed())
+
+
+@dataclass(frozen=True)
+class Frozen(Exception):
+    code: int
+
+
+def raise_frozen(_):
+    raise Frozen(3)
 
 
 def leave(_):
@@ -95,6 +124,19 @@ def test_what_cannot_be_pickled_is_caught_as_what_it_is(start_method):
     assert isinstance(error, Locked)
     assert str(error) == "locked: False"
     assert error.args == ("locked", 3)
+
+
+def test_what_cannot_even_be_shown_ends_the_run(start_method):
+    error = run(parallel(start_method), raise_with_closed)
+    assert isinstance(error, RowError)
+    assert error.args == ("wrong", "<Closed that cannot be shown>")
+
+
+@pytest.mark.parametrize("tags", [[], [MAIN_TAG]], ids=["worker", "main"])
+def test_a_frozen_exception_is_that_of_the_sequential_runner(start_method, tags, caplog):
+    error = run(parallel(start_method), raise_frozen, tags=tags)
+    assert look(error) == look(run(SequentialRunner(), raise_frozen))
+    assert "Node 'guilty' failed while running" in caplog.text  # it takes no note
 
 
 @pytest.mark.parametrize("func", [leave, interrupt], ids=["SystemExit", "KeyboardInterrupt"])

@@ -511,3 +511,41 @@ def test_late_changes_of_environment_and_path_reach_workers(
     done = folder.run_script(LATE_SCRIPT, start_method, EARLY="set")
 
     assert done.answer == ["set", None, "red"]
+
+
+OPTIONS = """
+import json
+import sys
+import warnings
+
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import Pipeline, node
+
+from prunner import ParallelRunner
+
+
+def options(_):
+    import os
+
+    try:
+        warnings.warn("take care", stacklevel=1)
+    except UserWarning:
+        raised = True
+    else:
+        raised = False
+    environment = {name: value for name, value in os.environ.items() if name.startswith("PYTHON")}
+    return raised, sys.flags.optimize, sys.flags.utf8_mode, environment
+
+
+runner = ParallelRunner(start_method=sys.argv[1])
+catalog = DataCatalog({"a": MemoryDataset(1)})
+there = runner.run(Pipeline([node(options, "a", "b")]), catalog)["b"].load()
+print(json.dumps(list(there) == list(options(1)) and list(there)[:2]))
+"""
+
+
+def test_options_of_the_interpreter_reach_workers(tmp_path: Path, start_method: str) -> None:
+    folder = make_folder(tmp_path / "folder")
+    script = folder.write("script.py", OPTIONS)
+    done = folder.run("-O", "-W", "error:take care:UserWarning", str(script), start_method)
+    assert done.answer == [True, 1]
