@@ -4,7 +4,8 @@ A worker inherits its end of a ``multiprocessing.Pipe`` when it is started: ther
 at which a stranger could knock, hence nothing to authenticate, and the end of either
 process is the end of the stream for the other one.
 
-Covers: sending from any thread, receiving, ends that must not be inherited by others.
+Covers: sending from any thread, receiving, ends that must not be inherited by others. A process
+that a node forks has no link: its writes would come in between those of the worker.
 Does not cover: what the messages mean (``messages``).
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import pickle
 import threading
 import weakref
 from collections.abc import Iterable
@@ -24,6 +26,7 @@ End = Any  # multiprocessing's Connection, which is a PipeConnection on Windows
 # pipe never ends. So no child keeps this process's own ends, and a worker only its own two.
 _own_ends: weakref.WeakSet[End] = weakref.WeakSet()
 _worker_ends: weakref.WeakSet[End] = weakref.WeakSet()
+_links: weakref.WeakSet[Link] = weakref.WeakSet()
 
 
 class Link:
@@ -36,16 +39,20 @@ class Link:
     def __init__(self, connection: End) -> None:
         self._connection = connection
         self._sending = threading.Lock()
+        _links.add(self)
 
     def send(self, message: Any) -> bool:
         """Send a message.
 
         Returns:
-            False if the process at the other end is gone.
+            False if the process at the other end is gone, or this process is a fork of the one
+            that the link belongs to.
         """
+        # Not connection.send(): its pickler is made for locks and sockets, and takes much longer.
+        pickled = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
         with self._sending:
             try:
-                self._connection.send(message)
+                self._connection.send_bytes(pickled)
             except (OSError, EOFError):
                 return False
         return True
@@ -65,6 +72,11 @@ class Link:
         """Let go of this end."""
         with contextlib.suppress(OSError):
             self._connection.close()
+
+    def _let_go(self) -> None:
+        # The lock may be held for ever: by a thread that was sending, and is not in the fork.
+        self._sending = threading.Lock()
+        self.close()
 
 
 def connect() -> tuple[End, End]:
@@ -97,5 +109,11 @@ def _close_all(ends: Iterable[End]) -> None:
             end.close()
 
 
+def _forked() -> None:
+    _close_all(list(_own_ends))
+    for link in list(_links):
+        link._let_go()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: _close_all(list(_own_ends)))
+    os.register_at_fork(after_in_child=_forked)
