@@ -2,28 +2,31 @@
 
 A worker has no handler but the relay: a file that several processes write to, or rotate,
 loses lines. Records that no handler of the parent would take never leave the worker.
+
+Covers: levels, what is undone in a worker, the relay and its other end.
+Does not cover: how a record travels (``records``).
 """
 
 from __future__ import annotations
 
 import contextlib
-import copy
 import functools
 import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from prunner.bridge.records import made_record, plain_record, record_attributes
 
 _BARE_CONFIG = Path(__file__).with_name("worker_logging.yml")
 _KEDRO_CONFIG_VARIABLE = "KEDRO_LOGGING_CONFIG"
 _environment_lock = threading.RLock()
 NODE_ATTRIBUTE = "prunner_node"  # of a record: the name of the node that wrote it
 WORKER_ATTRIBUTE = "prunner_worker"  # of a record: the number of the worker, from 0
-_PLAIN = (str, int, float, bool, type(None))
 
 Send = Callable[[Mapping[str, Any]], object]
 
@@ -95,27 +98,23 @@ class LogRelay:
 
     def install(self) -> None:
         """Let everything that is logged in this process be sent, and nothing else."""
-        for logger in _loggers().values():
-            for handler in list(logger.handlers):
-                logger.removeHandler(handler)
-            logger.propagate = True
-        self._levels.apply()
-        logging.root.addHandler(self._handler)
+        self._undo({})
 
     @contextlib.contextmanager
     def kept(self) -> Iterator[None]:
         """Within this context modules are imported, as they have been in the parent.
 
         What they do to logging has been done there: handlers that they add would write each
-        record twice.
+        record twice; filters and record factories that change it would do so twice.
         """
         modules = len(sys.modules)
-        before = {name: list(logger.handlers) for name, logger in _loggers().items()}
+        before = {name: (*logger.handlers, *logger.filters) for name, logger in _loggers().items()}
+        factory = logging.getLogRecordFactory()
         try:
             yield
         finally:
             if len(sys.modules) != modules:
-                self._undo(before)
+                self._undo(before, factory)
 
     @contextlib.contextmanager
     def of_node(self, name: str) -> Iterator[None]:
@@ -126,12 +125,17 @@ class LogRelay:
         finally:
             self._handler.node = None
 
-    def _undo(self, before: Mapping[str, list[logging.Handler]]) -> None:
+    def _undo(self, before: Mapping[str, Sequence[Any]], factory: Any = logging.LogRecord) -> None:
         for name, logger in _loggers().items():
+            kept = {id(each) for each in before.get(name, ())}
             for handler in list(logger.handlers):
-                if handler not in before.get(name, ()):
+                if id(handler) not in kept:
                     logger.removeHandler(handler)
+            for each in list(logger.filters):
+                if id(each) not in kept:
+                    logger.removeFilter(each)
             logger.propagate = True
+        logging.setLogRecordFactory(factory)
         if self._handler not in logging.root.handlers:
             logging.root.addHandler(self._handler)
         self._levels.apply()
@@ -159,6 +163,7 @@ class _RelayHandler(logging.Handler):
     def __init__(self, levels: LogLevels, send: Send) -> None:
         super().__init__()
         self.node: str | None = None
+        self._process = os.getpid()
         self._send = send
         self._lowest = functools.lru_cache(maxsize=None)(levels.lowest_handled)
 
@@ -166,41 +171,35 @@ class _RelayHandler(logging.Handler):
         if record.levelno < self._lowest(record.name):
             return
         try:
-            self._send({**record_attributes(record), NODE_ATTRIBUTE: self.node})
+            if os.getpid() != self._process:
+                # A process that the node has forked, and that has no link. Not sys.stderr: a
+                # thread that the fork has not got may hold its lock.
+                os.write(2, f"{self.format(record)}\n".encode(errors="backslashreplace"))
+                return
+            attributes = record_attributes(record)
+            attributes[NODE_ATTRIBUTE] = self.node
+            self._send(attributes)
         except Exception:
             self.handleError(record)
 
 
-def record_attributes(record: logging.LogRecord) -> dict[str, Any]:
-    """The attributes of a record, as plain data.
-
-    Arguments stay apart from the message where they are plain: Kedro's rich handler colours
-    them one by one.
-    """
-    record = copy.copy(record)
-    args = record.args.values() if isinstance(record.args, Mapping) else record.args or ()
-    if not all(type(arg) in _PLAIN for arg in args):
-        record.msg, record.args = record.getMessage(), None
-    record.msg = str(record.msg)
-    if record.exc_info:
-        record.exc_text = record.exc_text or logging.Formatter().formatException(record.exc_info)
-        record.exc_info = None
-    return {name: _plain(value) for name, value in record.__dict__.items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, (list, tuple)):
-        items = [_plain(item) for item in value]
-        return tuple(items) if isinstance(value, tuple) else items
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    return value if type(value) in _PLAIN else repr(value)
-
-
 def handle_here(attributes: Mapping[str, Any], worker: int) -> None:
-    """In the parent: give a worker's record to the logger that it was written to."""
-    record = logging.makeLogRecord({**attributes, WORKER_ATTRIBUTE: worker})
-    logging.getLogger(record.name).handle(record)
+    """In the parent: give a worker's record to the logger that it was written to.
+
+    What a handler, a filter, a formatter or a record factory raises would have come out of the
+    node's call of the logger. The node is past that: it is reported as ``logging`` reports the
+    errors of handlers, and the run goes on.
+    """
+    attributes = {**attributes, WORKER_ATTRIBUTE: worker}
+    try:
+        record = made_record(attributes)
+    except Exception:
+        record = plain_record(attributes)
+        logging.Handler().handleError(record)
+    try:
+        logging.getLogger(record.name).handle(record)
+    except Exception:
+        logging.Handler().handleError(record)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import logging.handlers
+import os
 import re
 import sys
 import warnings
@@ -14,7 +15,7 @@ from kedro.pipeline import Pipeline, node
 
 from prunner import ParallelRunner, WorkerDied
 from prunner.bridge.logs import LogLevels
-from tests.processes import nodes
+from tests.processes import log_nodes, nodes
 from tests.processes.projects import make_folder
 
 LINES = 200
@@ -23,7 +24,16 @@ LINES = 200
 @pytest.fixture
 def logger():
     """The logger of the nodes' module, which goes to the handlers of the test alone."""
-    logger = logging.getLogger("tests.processes.nodes")
+    yield from handled_alone("tests.processes.nodes")
+
+
+@pytest.fixture
+def other_logger():
+    yield from handled_alone("tests.processes.log_nodes")
+
+
+def handled_alone(name):
+    logger = logging.getLogger(name)
     former = logger.level, list(logger.handlers), logger.propagate
     logger.setLevel(logging.INFO)
     logger.propagate = False
@@ -77,7 +87,65 @@ def test_records_have_level_and_exception_and_what_is_silenced_is_not_there(star
         ("WARNING", "careful", "log_levels"),
         ("ERROR", "it failed", "log_levels"),
     ]
-    assert "ZeroDivisionError" in str(kept.buffer[1].exc_text)
+    shown = logging.Formatter().format(kept.buffer[1])
+    exc_info = kept.buffer[1].exc_info
+    assert exc_info is not None and exc_info[0] is ZeroDivisionError
+    assert (shown.count("in log_levels"), shown.count("1 // 0")) == (1, 1)
+
+
+def test_messages_that_are_no_text_and_filters_of_modules(start_method, other_logger):
+    kept = logging.handlers.BufferingHandler(10**6)
+    other_logger.addHandler(kept)
+    run(start_method, node(log_nodes.log_all_kinds, "a", "out", name="n"), a=1)
+    first, second, third = kept.buffer
+    assert first.msg == {"event": "trained", "scores": {1: 0.5}}
+    assert second.getMessage() == "counts: {1: 5}"
+    assert "lock" in second.__dict__["lock"]
+    assert third.getMessage() == "seen once"
+
+
+class Breaks(logging.Handler):
+    def emit(self, record):
+        raise ValueError("the handler is broken")
+
+
+def test_a_handler_that_raises_does_not_end_the_run(start_method, logger, capsys):
+    logger.addHandler(Breaks())
+    out = run(start_method, node(nodes.log_lines, "lines", "out", name="n"), lines=3)
+    assert out["out"].load() == 3
+    assert capsys.readouterr().err.count("ValueError: the handler is broken") == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_forked_processes_log_to_the_terminal_while_a_thread_logs(start_method, tmp_path):
+    """In a process of its own: a fork server writes where it wrote when it was started."""
+    done = make_folder(tmp_path / "folder").run_script(FORKING_SCRIPT, start_method)
+    assert done.returncode == 0, done.output
+    assert done.stdout.splitlines()[-1] == str([0] * FORKS)
+    children = re.findall(r"^child (\d+)$", done.stderr, re.MULTILINE)
+    assert children == [str(number) for number in range(FORKS)]
+
+
+FORKS = 50
+FORKING_SCRIPT = f"""
+import logging
+import sys
+
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import Pipeline, node
+
+from prunner import ParallelRunner
+from tests.processes.log_nodes import fork_while_a_thread_logs
+
+logger = logging.getLogger("tests.processes.log_nodes")
+logger.setLevel(logging.INFO)
+logger.propagate = False
+logger.addHandler(logging.NullHandler())
+runner = ParallelRunner(start_method=sys.argv[1])
+catalog = DataCatalog({{"count": MemoryDataset({FORKS})}})
+out = runner.run(Pipeline([node(fork_while_a_thread_logs, "count", "out")]), catalog)
+print(out["out"].load())
+"""
 
 
 def test_warnings_go_to_the_log_where_the_parent_sends_them(start_method):
