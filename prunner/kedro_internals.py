@@ -90,11 +90,6 @@ def dataset_itself(catalog: CatalogProtocol[Any, Any], name: str) -> Any:
     return catalog._datasets.get(name)
 
 
-def has_dataset(catalog: CatalogProtocol[Any, Any], name: str) -> bool:
-    """True if the catalog holds this very dataset, not only a pattern that matches it."""
-    return name in catalog._datasets
-
-
 def request_pipelines(names: Sequence[str]) -> None:
     """Let Kedro load these registered pipelines only, all of them if there are no names."""
     from kedro.framework.project import pipelines

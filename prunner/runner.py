@@ -8,7 +8,7 @@ import queue
 import threading
 from collections.abc import Iterable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from kedro.runner import AbstractRunner
 
@@ -126,6 +126,7 @@ class ParallelRunner(AbstractRunner):
             )
         hooks = hook_manager or kedro_internals.no_hooks()
         chosen = choose(hooks, self._worker_hooks)
+        hooks_here = without(hooks, chosen)
         book, pinned = write_book(pipeline, catalog)
         if reason := why_no_workers(self._start_method):
             pinned = dict.fromkeys(range(len(pipeline.nodes)), reason)
@@ -142,26 +143,32 @@ class ParallelRunner(AbstractRunner):
                 is_async=self._is_async,
                 exchange=exchange,
                 logger=self._logger,
-                hooks_of_workers=without(hooks, chosen),
+                hooks_of_workers=hooks_here,
             )
             begin = BeginRun(
                 folders=exchange.folders,
                 book=exchange.put(book.by_reference()),
-                hooks=implemented_hooks(without(hooks, chosen)),
+                hooks=implemented_hooks(hooks_here),
                 is_async=self._is_async,
                 run_id=run_id,
                 worker_hooks=pack_hooks(chosen),
             )
             self._execute(plan, errands, exchange, begin, refs)
         if errands.errors:
-            error = errands.errors[0]
-            if isinstance(error, Exception):
-                done = [pipeline.nodes[step] for step in errands.done]
-                self._suggest_resume_scenario(pipeline, done, catalog)
-            try:
-                raise error
-            finally:
-                del error, errands  # or the exception would refer to itself by its traceback
+            self._give_up(pipeline, catalog, errands)
+
+    def _give_up(
+        self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any], errands: Errands
+    ) -> NoReturn:
+        """Suggest how to resume, and raise what went wrong first."""
+        error = errands.errors.pop(0)
+        if isinstance(error, Exception):
+            done = [pipeline.nodes[step] for step in errands.done]
+            self._suggest_resume_scenario(pipeline, done, catalog)
+        try:
+            raise error
+        finally:
+            del error  # or the exception would refer to itself by its traceback
 
     def _execute(
         self,

@@ -116,14 +116,14 @@ class LogRelay:
             if len(sys.modules) != modules:
                 self._undo(before, factory)
 
-    @contextlib.contextmanager
-    def of_node(self, name: str) -> Iterator[None]:
-        """Within this context, what is logged is a node's."""
+    @property
+    def node(self) -> str | None:
+        """Name of the node whose records these are."""
+        return self._handler.node
+
+    @node.setter
+    def node(self, name: str | None) -> None:
         self._handler.node = name
-        try:
-            yield
-        finally:
-            self._handler.node = None
 
     def _undo(self, before: Mapping[str, Sequence[Any]], factory: Any = logging.LogRecord) -> None:
         for name, logger in _loggers().items():

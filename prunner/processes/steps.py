@@ -69,7 +69,8 @@ class StepRunner:
         relay = HookRelay(message.step, self._begin.hooks, shelf, failures, saved, self._ask)
         watch = PhaseWatch(relay)
         try:
-            node = self._prepare(message, shelf, relay, in_memory)
+            with self._logs.kept():
+                node = self._prepare(message, shelf, relay, in_memory)
             self._execute(node, watch)
             return Finished(message.step, saved())
         except BaseException as error:
@@ -87,21 +88,19 @@ class StepRunner:
             hook_manager=watch,  # type: ignore[arg-type]
             run_id=self._begin.run_id,
         )
-        naming = self._logs.of_node(node.name)
-        naming.__enter__()
+        self._logs.node = node.name
         try:
             task.execute()
         finally:
-            # Not "with": contextlib sets attributes of what was raised, which may be frozen.
-            naming.__exit__(None, None, None)
+            self._logs.node = None
         self._saved_here.update(node.outputs)
 
     def _open_book(self) -> RunBook:
         if self._book is None:
             book: RunBook = self._exchange.get(self._begin.book)
-            self._catalog = self._unpickle("the catalog", book.catalog)
+            self._catalog = _unpickle("the catalog", book.catalog)
             if self._begin.worker_hooks is not None:
-                plugins = self._unpickle("the hooks of workers", self._begin.worker_hooks)
+                plugins = _unpickle("the hooks of workers", self._begin.worker_hooks)
                 self._local_hooks = local_hook_manager(plugins)
             self._book = book
         return self._book
@@ -116,14 +115,17 @@ class StepRunner:
         """Put all datasets of a node into the catalog, and note those that live in memory."""
         book = self._open_book()
         relay.local = self._local_hooks
-        node: Node = self._unpickle("the node", book.nodes[message.step])
+        node: Node = _unpickle("the node", book.nodes[message.step])
         for name in datasets_of(node):
             if name in book.in_memory:
                 in_memory[name] = ExchangeDataset(name, shelf, message.inputs.get(name))
                 kedro_internals.add_dataset(self._catalog, name, in_memory[name])
                 continue
-            if name in book.datasets and not kedro_internals.has_dataset(self._catalog, name):
-                dataset = self._unpickle(f"dataset '{name}'", book.datasets[name])
+            if (
+                name in book.datasets
+                and kedro_internals.dataset_itself(self._catalog, name) is None
+            ):
+                dataset = _unpickle(f"dataset '{name}'", book.datasets[name])
                 kedro_internals.add_dataset(self._catalog, name, dataset)
             if name in book.internal and name in node.inputs and name not in self._saved_here:
                 # Another process saved it: forget what was listed or resolved before that.
@@ -136,15 +138,15 @@ class StepRunner:
             reply: HookReply = self._link.receive()
             return reply
 
-    def _unpickle(self, what: str, pickled: Any) -> Any:
-        try:
-            with self._logs.kept():
-                return pickle.loads(pickled)
-        except Exception as error:
-            raise DataTransferError(
-                f"{what} could not be unpickled in a worker: {type(error).__name__}: {error}. Tag "
-                f"the node with '{MAIN_TAG}' to run it in the main process."
-            ) from error
+
+def _unpickle(what: str, pickled: Any) -> Any:
+    try:
+        return pickle.loads(pickled)
+    except Exception as error:
+        raise DataTransferError(
+            f"{what} could not be unpickled in a worker: {type(error).__name__}: {error}. Tag the "
+            f"node with '{MAIN_TAG}' to run it in the main process."
+        ) from error
 
 
 def _flush() -> None:

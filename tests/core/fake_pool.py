@@ -38,8 +38,7 @@ class NoLogs:
     def kept(self) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
 
-    def of_node(self, name: str) -> contextlib.AbstractContextManager[None]:
-        return contextlib.nullcontext()
+    node: str | None = None
 
 
 class FakeWorker:

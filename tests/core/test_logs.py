@@ -531,8 +531,9 @@ def test_what_no_handler_takes_is_not_sent():
 def test_a_record_says_of_which_node_it_is():
     sent: list[Any] = []
     logs = relay(sent.append)
-    with logs.of_node("train"):
-        logging.getLogger("prunner_test").warning("in the node")
+    logs.node = "train"
+    logging.getLogger("prunner_test").warning("in the node")
+    logs.node = None
     logging.getLogger("prunner_test").warning("after it")
     assert [s["prunner_node"] for s in sent] == ["train", None]
 

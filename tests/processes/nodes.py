@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from multiprocessing.connection import Client
 from typing import Any
 
 
@@ -132,25 +133,20 @@ def type_name(value: Any) -> str:
     return type(value).__name__
 
 
-def begin_and_wait(begun: str, failed: str) -> int:
+def begin_and_wait(address: tuple[str, int]) -> int:
     """Go on until another node has failed; the two are in different processes."""
-    open(begun, "w", encoding="utf-8").close()
-    _wait_for(failed)
+    with Client(address) as meeting:
+        meeting.send("goes_on")
+        meeting.recv()
     return 1
 
 
-def fail_when(begun: str, failed: str) -> None:
+def fail_when(address: tuple[str, int]) -> None:
     """Fail once another node has begun."""
-    _wait_for(begun)
-    open(failed, "w", encoding="utf-8").close()
+    with Client(address) as meeting:
+        meeting.send("fails")
+        meeting.recv()
     fail()
-
-
-def _wait_for(path: str) -> None:
-    import time
-
-    while not os.path.exists(path):
-        time.sleep(0.01)
 
 
 def log_lines(count: int) -> int:

@@ -139,6 +139,31 @@ if __name__ == "__main__":
 """
 
 
+# With SequentialRunner, or with the start method that is given.
+RUN_WITH = """
+import sys
+from pathlib import Path
+
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from kedro.runner import SequentialRunner
+
+import prunner
+
+if __name__ == "__main__":
+    bootstrap_project(Path.cwd())
+    from orchard.trace import note
+
+    note("main")
+    if sys.argv[1] == "sequential":
+        runner = SequentialRunner()
+    else:
+        runner = prunner.ParallelRunner(max_workers=2, start_method=sys.argv[1])
+    with KedroSession.create() as session:
+        session.run(runner=runner)
+"""
+
+
 @dataclass(frozen=True)
 class Done:
     """A process that ended."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 from dataclasses import dataclass
+from multiprocessing.connection import Listener
 
 import pytest
 from kedro.io import AbstractDataset, DataCatalog, DatasetError, MemoryDataset
@@ -149,19 +151,31 @@ def test_a_node_may_end_the_process(start_method, func, tags, caplog):
     assert "You can resume" not in caplog.text  # as there
 
 
-def test_a_node_in_flight_ends_and_counts(start_method, tmp_path, caplog):
-    """The failing node waits until the other one has begun, the other until that has failed."""
-    begun, failed = str(tmp_path / "begun"), str(tmp_path / "failed")
-    inputs = ["params:begun", "params:failed"]
+def meet(listener):
+    """Let the one node fail when both have begun, and the other one go on after that."""
+    both = {each.recv(): each for each in (listener.accept(), listener.accept())}
+    with both["fails"] as fails, both["goes_on"] as goes_on:
+        fails.send("both are there")
+        with contextlib.suppress(EOFError, OSError):
+            fails.recv()
+        goes_on.send("it fails")
+
+
+def test_a_node_in_flight_ends_and_counts(start_method, caplog):
+    """The failing node waits until the other one has begun, the other until that fails."""
     pipeline = Pipeline(
         [
-            node(nodes.fail_when, inputs, "x", name="fails"),
-            node(nodes.begin_and_wait, inputs, "y", name="goes_on"),
+            node(nodes.fail_when, "address", "x", name="fails"),
+            node(nodes.begin_and_wait, "address", "y", name="goes_on"),
         ]
     )
-    catalog = DataCatalog(dict(zip(inputs, map(MemoryDataset, (begun, failed)), strict=True)))
-    with pytest.raises(ValueError, match="a node failed"):
-        parallel(start_method).run(pipeline, catalog)
+    with Listener(("localhost", 0)) as listener:
+        meeting = threading.Thread(target=meet, args=(listener,), daemon=True)
+        meeting.start()
+        catalog = DataCatalog({"address": MemoryDataset(listener.address)})
+        with pytest.raises(ValueError, match="a node failed"):
+            parallel(start_method).run(pipeline, catalog)
+        meeting.join()
     assert "Completed node: goes_on" in caplog.text
     assert catalog.load("y") == 1
     assert "There are 1 nodes that have not run" in caplog.text

@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 
-from tests.processes.projects import PACKAGE, SETTINGS, Folder, make_project, pipeline_files
+from tests.processes.projects import (
+    PACKAGE,
+    RUN_WITH,
+    SETTINGS,
+    Folder,
+    make_project,
+    pipeline_files,
+)
 
 NODES = """
 from orchard.trace import note
@@ -92,29 +99,6 @@ class Tally:
 hooks = Tally()
 """,
 }
-
-RUN_WITH_PLUGIN = """
-import sys
-from pathlib import Path
-
-from kedro.framework.session import KedroSession
-from kedro.framework.startup import bootstrap_project
-from kedro.runner import SequentialRunner
-
-import prunner
-
-if __name__ == "__main__":
-    bootstrap_project(Path.cwd())
-    from orchard.trace import note
-
-    note("main")
-    if sys.argv[1] == "sequential":
-        runner = SequentialRunner()
-    else:
-        runner = prunner.ParallelRunner(max_workers=2, start_method=sys.argv[1])
-    with KedroSession.create() as session:
-        session.run(runner=runner)
-"""
 
 # The run is called on a thread that is not the main one, to tell the two apart.
 RUN_WITH_HOOK_BY_HAND = """
@@ -214,13 +198,13 @@ def main_process(project: Folder) -> int:
 def test_hooks_of_an_installed_plugin_fire_as_with_the_sequential_runner(
     with_plugin: Folder, start_method: str
 ) -> None:
-    expected = with_plugin.run_script(RUN_WITH_PLUGIN, "sequential")
+    expected = with_plugin.run_script(RUN_WITH, "sequential")
     assert expected.returncode == 0, expected.output
     ((_, of_sequential),) = with_plugin.notes("hook").items()
     for file in with_plugin.trace.iterdir():
         file.unlink()
 
-    done = with_plugin.run_script(RUN_WITH_PLUGIN, start_method)
+    done = with_plugin.run_script(RUN_WITH, start_method)
 
     assert done.returncode == 0, done.output
     ((pid, calls),) = with_plugin.notes("hook").items()
@@ -233,7 +217,7 @@ def test_hooks_of_an_installed_plugin_fire_as_with_the_sequential_runner(
 
 
 def test_hooks_of_a_disabled_plugin_never_fire(with_plugin: Folder, start_method: str) -> None:
-    done = with_plugin.run_script(RUN_WITH_PLUGIN, start_method, DISABLED="kedro-tally")
+    done = with_plugin.run_script(RUN_WITH, start_method, DISABLED="kedro-tally")
 
     assert done.returncode == 0, done.output
     assert not with_plugin.notes("hook")

@@ -24,6 +24,7 @@ import pytest
 from tests.processes.projects import (
     LOGGING,
     PACKAGE,
+    RUN_WITH,
     SETTINGS,
     Done,
     Folder,
@@ -36,29 +37,6 @@ SEQUENTIAL = "sequential"
 
 # A run that mlflow tracks imports it three times over and makes its data base.
 pytestmark = pytest.mark.timeout(240)
-
-RUN = """
-import sys
-from pathlib import Path
-
-from kedro.framework.session import KedroSession
-from kedro.framework.startup import bootstrap_project
-from kedro.runner import SequentialRunner
-
-import prunner
-
-if __name__ == "__main__":
-    bootstrap_project(Path.cwd())
-    from orchard.trace import note
-
-    note("main")
-    if sys.argv[1] == "sequential":
-        runner = SequentialRunner()
-    else:
-        runner = prunner.ParallelRunner(max_workers=2, start_method=sys.argv[1])
-    with KedroSession.create() as session:
-        session.run(runner=runner)
-"""
 
 
 def needs(module: str) -> pytest.MarkDecorator:
@@ -75,7 +53,7 @@ MLFLOW_NAMES = ("kedro_mlflow", "kedro-mlflow")
 
 
 def run(project: Folder, start_method: str, **environment: str) -> Done:
-    return project.run_script(RUN, start_method, **environment)
+    return project.run_script(RUN_WITH, start_method, **environment)
 
 
 def main_process(project: Folder) -> int:
