@@ -16,6 +16,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Protocol
 
 from prunner.bridge.data import DataRef, Exchange
@@ -27,19 +28,28 @@ from prunner.bridge.messages import (
     HookCall,
     LogMessage,
     Ready,
+    Recall,
+    Returned,
     RunStep,
+    RunSteps,
     StartFailed,
     WorkerGone,
 )
 from prunner.errors import WorkerDied, WorkerStartError
-from prunner.planning.scheduler import PARENT, Decision, Release, Scheduler, Start
+from prunner.planning.scheduler import PARENT, Decision, Release, Scheduler, Start, TakeBack
+
+# The steps of a batch take together a quarter of that, as far as is known.
+PATIENCE = 0.02
 
 
 class Pool(Protocol):
     """What the dispatcher needs of a pool of workers."""
 
-    def send(self, number: int, message: Any) -> None:
-        """Send a message to a worker."""
+    def order(self, number: int, message: Any) -> None:
+        """Tell a worker what to do."""
+
+    def answer(self, number: int, message: Any) -> None:
+        """Answer the hook call for which a worker waits."""
 
 
 # --- errands: what the thread that called run is asked to do ----------------------------------
@@ -122,12 +132,14 @@ class RanHere:
         step: Which one.
         outputs: Its in-memory outputs that workers will load.
         unshareable: Its in-memory outputs that cannot leave the parent.
+        seconds: How long it took.
         failed: Whether it raised.
     """
 
     step: int
     outputs: dict[str, DataRef]
     unshareable: frozenset[str]
+    seconds: float = 0.0
     failed: bool = False
 
 
@@ -150,6 +162,8 @@ class Dispatcher:
 
     Attributes:
         errands: What the calling thread has to do, in order; the last one is an ``End``.
+        seconds: How long each step took that is done.
+        patience: Seconds that a worker on which steps wait may be silent.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of a run, made apart from it
@@ -164,6 +178,8 @@ class Dispatcher:
         package: str | None = None,
     ) -> None:
         self.errands: queue.SimpleQueue[Errand] = queue.SimpleQueue()
+        self.seconds: dict[int, float] = {}
+        self.patience = PATIENCE
         self._refs = dict(refs)
         self._inbox = inbox
         self._scheduler = scheduler
@@ -175,6 +191,7 @@ class Dispatcher:
         self._ready: set[int] = set()
         self._refused: set[int] = set()
         self._start_has_failed = False
+        self._last_said: dict[int, float] = {}
 
     def run(self, has_workers: bool) -> None:
         """Go on until nothing runs and nothing more will start.
@@ -186,7 +203,7 @@ class Dispatcher:
             if not has_workers:
                 self._follow(self._scheduler.begin())
             while not self._scheduler.finished:
-                event = self._inbox.get()
+                event = self._next_event()
                 if isinstance(event, Abort):
                     break
                 self._handle(event)
@@ -195,22 +212,45 @@ class Dispatcher:
         finally:
             self.errands.put(End())
 
-    def _handle(self, event: FromWorker | WorkerGone | RanHere) -> None:
+    def _next_event(self) -> Any:
+        """Wait for an event; ``None`` if a worker on which steps wait says nothing for too long."""
+        waited_for = self._scheduler.batches.workers
+        if not waited_for:
+            return self._inbox.get()
+        last_said = min(self._last_said.get(worker, 0.0) for worker in waited_for)
+        try:
+            return self._inbox.get(timeout=max(0.0, last_said + self.patience - monotonic()))
+        except queue.Empty:
+            return None
+
+    def _take_back(self) -> None:
+        now = monotonic()
+        for worker in self._scheduler.batches.workers:
+            if now - self._last_said.get(worker, 0.0) >= self.patience:
+                self._last_said[worker] = now
+                self._follow(self._scheduler.worker_overdue(worker))
+
+    def _handle(self, event: FromWorker | WorkerGone | RanHere | None) -> None:
         match event:
+            case None:
+                self._take_back()
             case FromWorker(worker, message):
                 self._hear(worker, message)
             case RanHere(step, failed=True):
                 self._follow(self._scheduler.step_failed(step))
             case RanHere(step, outputs, unshareable):
                 self._pin_consumers(unshareable)
-                self._finish(step, outputs, {})
+                self._finish(Finished(step, outputs, event.seconds), {})
             case WorkerGone():
                 self._bury(event)
 
     def _hear(self, worker: int, message: Any) -> None:
         match message:
-            case Finished(step, outputs):
-                self._finish(step, outputs, outputs)
+            case Finished():
+                self._last_said[worker] = monotonic()
+                self._finish(message, message.outputs)
+            case Returned(steps):
+                self._follow(self._scheduler.steps_returned(worker, steps))
             case LogMessage():
                 self.errands.put(HandleLog(worker, message))
             case HookCall():
@@ -220,17 +260,17 @@ class Dispatcher:
                 self._follow(self._scheduler.step_failed(step))
             case Ready():
                 self._ready.add(worker)
-                self._pool.send(worker, self._begin)
+                self._pool.order(worker, self._begin)
                 self._follow(self._scheduler.worker_ready(worker))
             case StartFailed(cause, details):
                 self._refuse(worker, cause, details)
 
-    def _finish(
-        self, step: int, outputs: Mapping[str, DataRef], foreign: Mapping[str, DataRef]
-    ) -> None:
-        self._refs.update(outputs)
-        self.errands.put(NoteDone(step, foreign))
-        self._follow(self._scheduler.step_finished(step))
+    def _finish(self, done: Finished, foreign: Mapping[str, DataRef]) -> None:
+        self.seconds[done.step] = done.seconds
+        self._refs.update(done.outputs)
+        self.errands.put(NoteDone(done.step, foreign))
+        sizes = {name: ref.size for name, ref in done.outputs.items()}
+        self._follow(self._scheduler.step_finished(done.step, done.seconds, sizes))
 
     def _bury(self, gone: WorkerGone) -> None:
         if gone.worker in self._refused:
@@ -250,22 +290,27 @@ class Dispatcher:
         self._scheduler.stop()
 
     def _follow(self, decisions: Iterable[Decision]) -> None:
+        orders: dict[int, list[RunStep]] = {}
         for decision in decisions:
             match decision:
-                case Start(step, worker):
-                    self._start(step, worker)
+                case Start(step, worker) if worker == PARENT:
+                    self.errands.put(RunHere(step))
+                case Start(step, worker, after):
+                    orders.setdefault(worker, []).append(self._run_step(step, after))
+                case TakeBack(worker):
+                    self._pool.order(worker, Recall())
                 case Release(dataset):
                     ref = self._refs.pop(dataset, None)
                     if ref is not None:
                         self._exchange.release(ref)
                     self.errands.put(ReleaseDataset(dataset))
+        for worker, steps in orders.items():
+            self._last_said[worker] = monotonic()
+            self._pool.order(worker, RunSteps(tuple(steps)))
 
-    def _start(self, step: int, worker: int) -> None:
-        if worker == PARENT:
-            self.errands.put(RunHere(step))
-        else:
-            names = self._refs.keys() & self._plan.steps[step].inputs
-            self._pool.send(worker, RunStep(step, {name: self._refs[name] for name in names}))
+    def _run_step(self, step: int, after: tuple[int, ...]) -> RunStep:
+        inputs = self._plan.steps[step].inputs
+        return RunStep(step, {n: self._refs[n] for n in inputs if n in self._refs}, after)
 
     def _pin_consumers(self, unshareable: frozenset[str]) -> None:
         if unshareable:

@@ -11,6 +11,7 @@ import logging
 import queue
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from kedro.runner import Task
@@ -122,7 +123,7 @@ class Errands:
                     handle_here(message.attributes, worker)
                 case AnswerHook(worker, call):
                     self._lend(call.saved)
-                    pool.send(worker, self._desk(call.step).answer(call))
+                    pool.answer(worker, self._desk(call.step).answer(call))
                 case RunHere(step):
                     report(self._run_here(step))
                 case NoteDone(step, outputs):
@@ -194,6 +195,7 @@ class Errands:
 
     def _run_here(self, step: int) -> RanHere:
         watch = PhaseWatch(self._hook_manager)
+        begin = perf_counter()
         try:
             Task(
                 node=self._nodes[step],
@@ -208,9 +210,9 @@ class Errands:
             self._add_error(error, step, watch.phase, "the main process")
             return RanHere(step, {}, frozenset(), failed=True)
         self._done_here.add(step)
-        return self._share_outputs(step)
+        return self._share_outputs(step, perf_counter() - begin)
 
-    def _share_outputs(self, step: int) -> RanHere:
+    def _share_outputs(self, step: int, seconds: float) -> RanHere:
         outputs = {}
         unshareable = set()
         for name in self._plan.steps[step].outputs:
@@ -223,4 +225,4 @@ class Errands:
             else:
                 if ref is not None:
                     outputs[name] = ref
-        return RanHere(step, outputs, frozenset(unshareable))
+        return RanHere(step, outputs, frozenset(unshareable), seconds)

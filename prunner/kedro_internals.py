@@ -6,12 +6,13 @@ A Kedro release that moves one of these is mended here and nowhere else.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from kedro.framework.hooks.manager import _create_hook_manager, _NullPluginManager
 from kedro.io import CatalogProtocol, MemoryDataset, SharedMemoryDataset
 from kedro.io.memory_dataset import _EMPTY
+from kedro.pipeline.node import Node
 from kedro.pipeline.transcoding import _strip_transcoding
 
 if TYPE_CHECKING:
@@ -35,6 +36,20 @@ def strip_transcoding(name: str) -> str:
     """The name of a dataset without what stands behind its ``@``."""
     stripped: str = _strip_transcoding(name)
     return stripped
+
+
+def node_parts(node: Node) -> dict[str, Any] | None:
+    """What a node consists of beside its function; ``None`` if its class is not Kedro's own."""
+    if type(node) is not Node:
+        return None
+    return {name: value for name, value in vars(node).items() if name != "_func"}
+
+
+def made_node(function: Callable[..., Any], parts: dict[str, Any]) -> Node:
+    """Make a node of its function and what ``node_parts`` has found."""
+    node = Node.__new__(Node)
+    vars(node).update(parts, _func=function)
+    return node
 
 
 def is_in_memory(dataset: Any) -> bool:

@@ -87,8 +87,8 @@ def connect() -> tuple[End, End]:
     return own, workers
 
 
-def lifeline() -> tuple[End, End]:
-    """Make a pipe that tells a worker when this process ends: the end to keep, the worker's."""
+def one_way() -> tuple[End, End]:
+    """Make a pipe to a worker: the end to keep, which ends with this process, and the worker's."""
     workers, own = multiprocessing.Pipe(duplex=False)
     _own_ends.add(own)
     _worker_ends.add(workers)

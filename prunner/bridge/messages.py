@@ -1,14 +1,15 @@
 """What a worker and the parent say to each other, one small class for each meaning.
 
 Messages hold plain data only: an object of the user's travels as bytes, made and tested
-where it is known (``data``, ``failure``), so that no message can fail to be unpickled.
+where it is known (``data``, ``failure``), so that no message can fail to be unpickled. Those that
+are sent for every step are named tuples, which are pickled several times as fast as dataclasses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from prunner.bridge.data import DataRef
 from prunner.bridge.failure import Failure
@@ -37,12 +38,30 @@ class BeginRun:
     worker_hooks: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RunStep:
-    """Run one step; ``inputs`` are the in-memory datasets that it loads."""
+class RunStep(NamedTuple):
+    """Run one step.
+
+    Attributes:
+        step: Which one.
+        inputs: The in-memory datasets that it loads, as far as the parent knows them.
+        after: Parents that this worker was told to run before, and that the parent does not know
+            to have finished: what they make is loaded too.
+    """
 
     step: int
     inputs: Mapping[str, DataRef]
+    after: tuple[int, ...] = ()
+
+
+class RunSteps(NamedTuple):
+    """Run steps one after the other."""
+
+    steps: tuple[RunStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Give back all steps that have not begun; the answer is ``Returned``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +70,6 @@ class HookReply:
 
     result: DataRef | None = None
     failure: Failure | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """No more steps: the worker process may end."""
 
 
 # --- from a worker to the parent ------------------------------------------------------------
@@ -79,12 +93,24 @@ class StartFailed:
     details: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A step ran to its end; ``outputs`` are the in-memory datasets that it saved."""
+class Finished(NamedTuple):
+    """A step ran to its end.
+
+    Attributes:
+        step: Which one.
+        outputs: The in-memory datasets that it saved.
+        seconds: How long it took, with loading, saving and hooks.
+    """
 
     step: int
     outputs: Mapping[str, DataRef]
+    seconds: float
+
+
+class Returned(NamedTuple):
+    """These steps have not begun, and will not unless they are sent again."""
+
+    steps: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +164,7 @@ class LogMessage:
 # --- from the pool to the dispatcher --------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class FromWorker:
+class FromWorker(NamedTuple):
     """A message together with the number of the worker that sent it."""
 
     worker: int

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from prunner.planning.width import width
@@ -29,7 +29,9 @@ class Step:
         outputs: Names of the datasets that it saves.
         parents: Steps that must have finished first.
         children: Steps that wait for this one.
-        rank: Number of steps on the longest path from here to an end; larger is more urgent.
+        rank: Length of the longest path from here to an end, in seconds where durations are known,
+            else in steps; larger is more urgent.
+        function: Which function it calls: steps with the same number call the same one.
     """
 
     index: int
@@ -38,7 +40,8 @@ class Step:
     outputs: tuple[str, ...]
     parents: frozenset[int]
     children: tuple[int, ...]
-    rank: int
+    rank: float
+    function: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +52,10 @@ class RunPlan:
         steps: The steps; ``steps[i].index == i``.
         load_counts: How often each dataset is loaded during the run.
         kept_inputs: Datasets that come from outside and are not released after being loaded.
-    kept_outputs: Datasets that the caller gets and that are not released after being saved.
+        kept_outputs: Datasets that the caller gets and that are not released after being saved.
         in_memory: Datasets that live in memory only and travel between processes.
         pinned: Steps that must run in the parent process, each with the reason.
+        seconds: How long steps took in an earlier run, where that is known.
     """
 
     steps: tuple[Step, ...]
@@ -60,10 +64,15 @@ class RunPlan:
     kept_outputs: frozenset[str]
     in_memory: frozenset[str]
     pinned: Mapping[int, str]
+    seconds: Mapping[int, float] = field(default_factory=dict)
 
     @classmethod
     def from_pipeline(
-        cls, pipeline: Pipeline, in_memory: Iterable[str], pinned: Mapping[int, str]
+        cls,
+        pipeline: Pipeline,
+        in_memory: Iterable[str],
+        pinned: Mapping[int, str],
+        seconds: Mapping[int, float] | None = None,
     ) -> RunPlan:
         """Make the plan of a pipeline.
 
@@ -72,6 +81,7 @@ class RunPlan:
             in_memory: Names of datasets that live in memory only.
             pinned: Indices into ``pipeline.nodes`` of the nodes that cannot leave the parent,
                 each with the reason.
+            seconds: How long nodes took in an earlier run, by their index.
 
         Returns:
             The plan.
@@ -81,9 +91,19 @@ class RunPlan:
         depends = pipeline.node_dependencies
         parents = [frozenset(index[parent] for parent in depends[node]) for node in nodes]
         children = _invert(parents)
-        ranks = _ranks(children)
+        known = dict(seconds or {})
+        ranks = _ranks(children, known)
         steps = tuple(
-            Step(i, n.name, tuple(n.inputs), tuple(n.outputs), parents[i], children[i], ranks[i])
+            Step(
+                index=i,
+                name=n.name,
+                inputs=tuple(n.inputs),
+                outputs=tuple(n.outputs),
+                parents=parents[i],
+                children=children[i],
+                rank=ranks[i],
+                function=id(n.func),
+            )
             for i, n in enumerate(nodes)
         )
         return cls(
@@ -93,6 +113,7 @@ class RunPlan:
             kept_outputs=frozenset(pipeline.outputs()),
             in_memory=frozenset(in_memory),
             pinned=dict(pinned),
+            seconds=known,
         )
 
     def workers_needed(self, limit: int) -> int:
@@ -116,8 +137,11 @@ def _invert(parents: Sequence[frozenset[int]]) -> list[tuple[int, ...]]:
     return [tuple(below) for below in children]
 
 
-def _ranks(children: Sequence[tuple[int, ...]]) -> list[int]:
-    ranks = [1] * len(children)
+def _ranks(children: Sequence[tuple[int, ...]], seconds: Mapping[int, float]) -> list[float]:
+    # A step of which nothing is known counts as one like the others.
+    usual = sum(seconds.values()) / len(seconds) if seconds else 1.0
+    ranks = [0.0] * len(children)
     for i in reversed(range(len(children))):
-        ranks[i] = 1 + max((ranks[child] for child in children[i]), default=0)
+        below = max((ranks[child] for child in children[i]), default=0.0)
+        ranks[i] = seconds.get(i, usual) + below
     return ranks

@@ -6,10 +6,11 @@ steps need, and so that what cannot be pickled is found, by name, before anythin
 
 from __future__ import annotations
 
+import marshal
 import pickle
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cloudpickle
 
@@ -24,13 +25,26 @@ if TYPE_CHECKING:
 MAIN_TAG = "prunner.main"
 
 
+class PackedNode(NamedTuple):
+    """A node on its way to the workers.
+
+    Attributes:
+        function: Number of its function in the book; ``None`` where ``rest`` is the whole node.
+        rest: The node without its function, or the whole node, pickled.
+    """
+
+    function: int | None
+    rest: bytes
+
+
 @dataclass(slots=True)
 class RunBook:
     """What a worker has to know of a run.
 
     Attributes:
         catalog: The pickled catalog, without datasets.
-        nodes: The pickled nodes by their step.
+        nodes: The nodes by their step.
+        functions: The pickled functions of nodes; nodes that call the same one share it.
         datasets: The pickled datasets by their names.
         in_memory: Names of datasets that live in memory only.
         internal: Names of datasets that one step of the run saves and another one loads.
@@ -38,7 +52,8 @@ class RunBook:
     """
 
     catalog: Any = b""
-    nodes: dict[int, Any] = field(default_factory=dict)
+    nodes: dict[int, PackedNode] = field(default_factory=dict)
+    functions: list[Any] = field(default_factory=list)
     datasets: dict[str, Any] = field(default_factory=dict)
     in_memory: frozenset[str] = frozenset()
     internal: frozenset[str] = frozenset()
@@ -48,7 +63,8 @@ class RunBook:
         """The same book; its parts are written beside each other, not copied when read."""
         return RunBook(
             catalog=pickle.PickleBuffer(self.catalog),
-            nodes={step: pickle.PickleBuffer(part) for step, part in self.nodes.items()},
+            nodes=self.nodes,
+            functions=[pickle.PickleBuffer(part) for part in self.functions],
             datasets={name: pickle.PickleBuffer(part) for name, part in self.datasets.items()},
             in_memory=self.in_memory,
             internal=self.internal,
@@ -78,19 +94,51 @@ def write_book(
         why = explain(error, shell, cloudpickle.dumps)
         everywhere = f"the catalog ({type(catalog).__name__}) cannot be pickled: {why}"
         return book, dict.fromkeys(range(len(pipeline.nodes)), everywhere)
+    pack = _NodePacker(book)
     for step, node in enumerate(pipeline.nodes):
-        reason = _why_stuck(node, book.stuck) or _add_node(book, step, node)
-        if reason is not None:
-            pinned[step] = reason
+        reason = _why_stuck(node, book.stuck)
+        if reason is None:
+            try:
+                book.nodes[step] = pack(node)
+                continue
+            except Exception as error:
+                reason = f"the node cannot be pickled: {_why_unpicklable(node, error)}"
+        pinned[step] = reason
     return book, pinned
 
 
-def _add_node(book: RunBook, step: int, node: Node) -> str | None:
+class _NodePacker:
+    """Packs nodes, each function once."""
+
+    def __init__(self, book: RunBook) -> None:
+        self._functions = book.functions
+        self._numbers: dict[int, int] = {}
+
+    def __call__(self, node: Node) -> PackedNode:
+        rest = _plain_parts(node)
+        if rest is None:
+            return PackedNode(None, cloudpickle.dumps(node))
+        key = id(node.func)
+        if key not in self._numbers:
+            self._functions.append(cloudpickle.dumps(node.func))
+            self._numbers[key] = len(self._functions) - 1
+        return PackedNode(self._numbers[key], rest)
+
+
+def _plain_parts(node: Node) -> bytes | None:
+    parts = kedro_internals.node_parts(node)
+    if parts is None:
+        return None
     try:
-        book.nodes[step] = cloudpickle.dumps(node)
-    except Exception as error:
-        return f"the node cannot be pickled: {_why_unpicklable(node, error)}"
-    return None
+        # Ten times as fast as cloudpickle, and only for what can be read without an import.
+        return marshal.dumps(parts)
+    except ValueError:
+        return None
+
+
+def unpack_node(packed: PackedNode, function: Callable[..., Any]) -> Node:
+    """Make a node of its function and the rest."""
+    return kedro_internals.made_node(function, marshal.loads(packed.rest))  # noqa: S302 - our own
 
 
 def _why_unpicklable(node: Node, error: Exception) -> str:

@@ -2,11 +2,12 @@
 
      parent                                              worker k
     +------------------------------+                    +---------------------------+
-    | send(k, message) ------------|----- link ---------|-> serve(): one step after |
-    |                              |                    |   the other               |
-    | inbox <- reader thread k <---|----- link ---------|-- answers, hook calls,    |
-    |       <- WorkerGone          |                    |   log records             |
-    | lifeline (nothing is sent) --|--------------------|-> ends with the parent    |
+    | order(k, message) -----------|---- orders --------|-> serve(): one step after |
+    |                              |                    |   the other; ends with    |
+    |                              |                    |   the parent              |
+    | inbox <- reader thread k <---|----- link ---------|-- ends of steps, hook     |
+    |       <- WorkerGone          |                    |   calls, log records      |
+    | answer(k, message) ----------|----- link ---------|-> to a hook call          |
     +------------------------------+                    +---------------------------+
 
 In a shared executor one killed process fails everything that had been submitted, and nobody
@@ -29,7 +30,6 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any
@@ -38,8 +38,9 @@ from loky.process_executor import LokyRecursionError, ProcessPoolExecutor
 
 from prunner.bridge import link as links
 from prunner.bridge.link import Link
-from prunner.bridge.messages import FromWorker, Stop, WorkerGone
+from prunner.bridge.messages import FromWorker, WorkerGone
 from prunner.processes import main_module, tree, worker
+from prunner.processes.orders import STOP
 
 GRACE = 5.0  # seconds that a worker has to end by itself after it was told to
 FORKING = ("fork", "forkserver")  # start methods
@@ -53,7 +54,7 @@ class _Worker:
     process: BaseProcess
     manager: threading.Thread
     link: Link
-    lifeline: Connection
+    orders: Link
     reader: threading.Thread | None = None
 
 
@@ -89,8 +90,12 @@ class WorkerPool:
         for _ in range(count):
             self._start_one()
 
-    def send(self, number: int, message: Any) -> None:
-        """Send a message to a worker; its end, if it is gone, is reported to the inbox."""
+    def order(self, number: int, message: Any) -> None:
+        """Tell a worker what to do; its end, if it is gone, is reported to the inbox."""
+        self._workers[number].orders.send(message)
+
+    def answer(self, number: int, message: Any) -> None:
+        """Answer the hook call for which a worker waits."""
         self._workers[number].link.send(message)
 
     def stop(self, *, kill: bool = False) -> None:
@@ -100,9 +105,9 @@ class WorkerPool:
             kill: Whether to end them at once, also in the middle of a step.
         """
         self._stopping = True
-        if not kill:  # or the link may be full, and nobody reads it in the middle of a step
+        if not kill:
             for each in self._workers:
-                each.link.send(Stop())
+                each.orders.send(STOP)
         wait_for([each.future for each in self._workers], timeout=0 if kill else GRACE)
         for each in self._workers:
             if not each.future.done():
@@ -119,18 +124,18 @@ class WorkerPool:
             if each.reader is not None:
                 each.reader.join(GRACE)
             each.link.close()
-            each.lifeline.close()
+            each.orders.close()
         self._workers.clear()
 
     def _start_one(self) -> None:
         number = len(self._workers)
         mine, theirs = links.connect()
-        my_lifeline, their_lifeline = links.lifeline()
+        my_orders, their_orders = links.one_way()
         executor = ProcessPoolExecutor(
             max_workers=1,
             context=multiprocessing.get_context(self._start_method),
             initializer=worker.initialize,
-            initargs=(theirs, their_lifeline, self._setup),
+            initargs=(theirs, their_orders, self._setup),
             env=_interpreter_options(),
         )
         with _starting(self._start_method):
@@ -141,7 +146,7 @@ class WorkerPool:
             )
         # Held by the worker alone from now on, so that its end is the end of the stream.
         theirs.close()
-        their_lifeline.close()
+        their_orders.close()
         started = _Worker(
             number=number,
             executor=executor,
@@ -150,7 +155,7 @@ class WorkerPool:
             process=next(iter(executor._processes.values())),
             manager=executor._executor_manager_thread,
             link=Link(mine),
-            lifeline=my_lifeline,
+            orders=Link(my_orders),
         )
         self._workers.append(started)
         started.reader = threading.Thread(

@@ -7,6 +7,8 @@ import os
 import pickle
 import sys
 import threading
+from collections.abc import Callable, Mapping
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from kedro.pipeline.node import Node
@@ -18,12 +20,21 @@ from prunner.bridge.failure import Failures
 from prunner.bridge.hooks import HookRelay
 from prunner.bridge.link import Link
 from prunner.bridge.logs import LogRelay
-from prunner.bridge.messages import BeginRun, Failed, Finished, HookCall, HookReply, RunStep
+from prunner.bridge.messages import (
+    BeginRun,
+    Failed,
+    Finished,
+    HookCall,
+    HookReply,
+    Returned,
+    RunStep,
+)
 from prunner.bridge.phases import PhaseWatch
 from prunner.bridge.shelf import Shelf
 from prunner.bridge.worker_hooks import local_hook_manager
 from prunner.errors import DataTransferError
-from prunner.processes.book import MAIN_TAG, RunBook, datasets_of
+from prunner.processes.book import MAIN_TAG, PackedNode, RunBook, datasets_of, unpack_node
+from prunner.processes.orders import Orders
 
 if TYPE_CHECKING:
     from pluggy import PluginManager
@@ -48,8 +59,10 @@ class StepRunner:
         self._catalog: Any = None
         self._local_hooks: PluginManager | None = None
         self._saved_here: set[str] = set()
+        self._functions: dict[int, Callable[..., Any]] = {}
+        self._made: dict[int, Mapping[str, DataRef]] = {}
 
-    def run(self, message: RunStep) -> Finished | Failed:
+    def run(self, message: RunStep) -> Finished | Failed | Returned:
         """Run one step.
 
         Args:
@@ -58,24 +71,41 @@ class StepRunner:
         Returns:
             What to tell the parent.
         """
+        if not self._made.keys() >= set(message.after):
+            # What it was to follow has failed, or ended so long ago that the parent knows the data.
+            return Returned((message.step,))
+        inputs = dict(message.inputs)
+        for parent in message.after:
+            inputs.update(self._made[parent])
+        begin = perf_counter()
+        answer = self._run(message.step, inputs)
+        if isinstance(answer, Failed):
+            return answer
+        self._made[message.step] = answer
+        return Finished(message.step, answer, perf_counter() - begin)
+
+    def forget(self) -> None:
+        """No step follows at once: what comes next will be told what it needs."""
+        self._made.clear()
+
+    def _run(self, step: int, inputs: Mapping[str, DataRef]) -> dict[str, DataRef] | Failed:
+        """Run one step; the in-memory datasets that it saved, or what it raised."""
         shelf, failures = Shelf(self._exchange), Failures()
         in_memory: dict[str, ExchangeDataset] = {}
 
         def saved() -> dict[str, DataRef]:
-            loaded = message.inputs.keys()
-            refs = {name: each.ref for name, each in in_memory.items() if name not in loaded}
+            refs = {name: each.ref for name, each in in_memory.items() if name not in inputs}
             return {name: ref for name, ref in refs.items() if ref is not None}
 
-        relay = HookRelay(message.step, self._begin.hooks, shelf, failures, saved, self._ask)
+        relay = HookRelay(step, self._begin.hooks, shelf, failures, saved, self._ask)
         watch = PhaseWatch(relay)
         try:
-            with self._logs.kept():
-                node = self._prepare(message, shelf, relay, in_memory)
+            node = self._prepare(step, inputs, shelf, relay, in_memory)
             self._execute(node, watch)
-            return Finished(message.step, saved())
+            return saved()
         except BaseException as error:
             failure = failures.capture(error)
-            return Failed(message.step, failure, watch.phase, os.getpid(), saved())
+            return Failed(step, failure, watch.phase, os.getpid(), saved())
         finally:
             shelf.clear()
             _flush()
@@ -97,17 +127,19 @@ class StepRunner:
 
     def _open_book(self) -> RunBook:
         if self._book is None:
-            book: RunBook = self._exchange.get(self._begin.book)
-            self._catalog = _unpickle("the catalog", book.catalog)
-            if self._begin.worker_hooks is not None:
-                plugins = _unpickle("the hooks of workers", self._begin.worker_hooks)
-                self._local_hooks = local_hook_manager(plugins)
+            with self._logs.kept():
+                book: RunBook = self._exchange.get(self._begin.book)
+                self._catalog = _unpickle("the catalog", book.catalog)
+                if self._begin.worker_hooks is not None:
+                    plugins = _unpickle("the hooks of workers", self._begin.worker_hooks)
+                    self._local_hooks = local_hook_manager(plugins)
             self._book = book
         return self._book
 
     def _prepare(
         self,
-        message: RunStep,
+        step: int,
+        inputs: Mapping[str, DataRef],
         shelf: Shelf,
         relay: HookRelay,
         in_memory: dict[str, ExchangeDataset],
@@ -115,28 +147,69 @@ class StepRunner:
         """Put all datasets of a node into the catalog, and note those that live in memory."""
         book = self._open_book()
         relay.local = self._local_hooks
-        node: Node = _unpickle("the node", book.nodes[message.step])
+        node = self._node(book.nodes[step])
         for name in datasets_of(node):
             if name in book.in_memory:
-                in_memory[name] = ExchangeDataset(name, shelf, message.inputs.get(name))
+                in_memory[name] = ExchangeDataset(name, shelf, inputs.get(name))
                 kedro_internals.add_dataset(self._catalog, name, in_memory[name])
                 continue
-            if (
-                name in book.datasets
-                and kedro_internals.dataset_itself(self._catalog, name) is None
-            ):
-                dataset = _unpickle(f"dataset '{name}'", book.datasets[name])
-                kedro_internals.add_dataset(self._catalog, name, dataset)
+            self._add_dataset(book, name)
             if name in book.internal and name in node.inputs and name not in self._saved_here:
                 # Another process saved it: forget what was listed or resolved before that.
                 self._catalog.release(name)
         return node
+
+    def _node(self, packed: PackedNode) -> Node:
+        if packed.function is None:
+            with self._logs.kept():
+                node: Node = _unpickle("the node", packed.rest)
+            return node
+        if packed.function not in self._functions:
+            assert self._book is not None
+            with self._logs.kept():
+                function = _unpickle("the node", self._book.functions[packed.function])
+            self._functions[packed.function] = function
+        return unpack_node(packed, self._functions[packed.function])
+
+    def _add_dataset(self, book: RunBook, name: str) -> None:
+        known = kedro_internals.dataset_itself(self._catalog, name) is not None
+        if known or name not in book.datasets:
+            return
+        with self._logs.kept():
+            dataset = _unpickle(f"dataset '{name}'", book.datasets[name])
+        kedro_internals.add_dataset(self._catalog, name, dataset)
 
     def _ask(self, call: HookCall) -> HookReply:
         with self._asking:
             self._link.send(call)
             reply: HookReply = self._link.receive()
             return reply
+
+
+def serve_steps(orders: Orders, link: Link, logs: LogRelay) -> None:
+    """Carry out orders until the parent says stop.
+
+    Args:
+        orders: What the parent wants.
+        link: The connection to the parent.
+        logs: Sends what is logged to the parent.
+    """
+    orders.answer_with(link.send)
+    runner: StepRunner | None = None
+    while True:
+        match orders.next():
+            case BeginRun() as begin:
+                runner = StepRunner(begin, link, logs)
+            case RunStep() as step:
+                assert runner is not None
+                answer = runner.run(step)
+                link.send(answer)
+                if isinstance(answer, Failed):
+                    orders.give_back()
+                if orders.has_none():
+                    runner.forget()
+            case _:  # STOP
+                return
 
 
 def _unpickle(what: str, pickled: Any) -> Any:

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 from prunner.bridge import link as links
 from prunner.bridge.link import Link
 from prunner.processes import tree
+from prunner.processes.orders import Orders
 
 if TYPE_CHECKING:
     from prunner.bridge.logs import LogLevels, LogRelay
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 # For whoever hunts a worker that hangs: it prints the stacks of its threads after so many seconds.
 DUMP_VARIABLE = "PRUNNER_DUMP_TRACEBACKS_AFTER"
 
+_orders = Orders()
 _link: Link | None = None
 _logs: LogRelay | None = None
 
@@ -52,20 +54,20 @@ class WorkerSetup:
     levels: LogLevels
 
 
-def initialize(connection: Connection, lifeline: Connection, setup: bytes) -> None:
+def initialize(connection: Connection, order_end: Connection, setup: bytes) -> None:
     """Set up the project in this new process and tell the parent whether it worked.
 
     Args:
         connection: The worker's end of the link.
-        lifeline: A pipe that ends when the parent ends.
+        order_end: Where orders come from, which ends when the parent ends.
         setup: A pickled ``WorkerSetup``; unpickled here, where a failure can be reported.
     """
     global _link, _logs
     # Ctrl-C reaches the whole process group; the parent alone decides what follows.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    links.keep_only(connection, lifeline)
+    links.keep_only(connection, order_end)
     threading.Thread(
-        target=_end_with, args=(lifeline,), name="prunner-lifeline", daemon=True
+        target=_orders.listen, args=(order_end,), name="prunner-orders", daemon=True
     ).start()
     link = Link(connection)
     try:
@@ -102,16 +104,6 @@ def _set_up(setup: WorkerSetup, link: Link) -> LogRelay:
     return logs
 
 
-def _end_with(lifeline: Connection) -> None:
-    try:
-        lifeline.recv()
-    except (EOFError, OSError):
-        try:
-            tree.kill_below()
-        finally:
-            os._exit(1)  # the parent is gone: nobody is left to whom an orderly end matters
-
-
 def serve(forked: bool, default_start_method: str | None) -> None:
     """Run steps until the parent says stop.
 
@@ -127,32 +119,14 @@ def serve(forked: bool, default_start_method: str | None) -> None:
         _run_exit_functions()
     if _link is None or _logs is None:
         return  # the project could not be set up, and the parent knows
+    from prunner.processes.steps import serve_steps
+
     try:
-        _run_steps(_link, _logs)
+        serve_steps(_orders, _link, _logs)
     except BaseException:
         # loky would keep the process for further calls, and the parent wait for an answer.
         traceback.print_exc()
         os._exit(1)
-
-
-def _run_steps(link: Link, logs: LogRelay) -> None:
-    from prunner.bridge.messages import BeginRun, RunStep, Stop
-    from prunner.processes.steps import StepRunner
-
-    runner: StepRunner | None = None
-    while True:
-        try:
-            message = link.receive()
-        except EOFError:
-            return
-        match message:
-            case BeginRun():
-                runner = StepRunner(message, link, logs)
-            case RunStep():
-                assert runner is not None
-                link.send(runner.run(message))
-            case Stop():
-                return
 
 
 def _run_exit_functions() -> None:

@@ -21,15 +21,18 @@ from prunner.bridge.messages import (
     Finished,
     FromWorker,
     Ready,
+    Recall,
+    Returned,
     RunStep,
-    Stop,
+    RunSteps,
     WorkerGone,
 )
 from prunner.dispatcher import Abort, Dispatcher, RunHere
 from prunner.errands import Errands
 from prunner.planning.plan import RunPlan
 from prunner.planning.scheduler import Scheduler
-from prunner.processes.steps import StepRunner
+from prunner.processes.orders import STOP, Orders
+from prunner.processes.steps import serve_steps
 
 
 class NoLogs:
@@ -42,7 +45,7 @@ class NoLogs:
 
 
 class FakeWorker:
-    """A thread that runs steps as ``prunner.processes.worker.serve`` does in a process.
+    """A thread that carries out orders as ``prunner.processes.worker`` does in a process.
 
     Args:
         number: The worker's number.
@@ -51,7 +54,8 @@ class FakeWorker:
 
     def __init__(self, number: int, dies_at: int | None = None) -> None:
         self.number = number
-        self.told: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.orders = Orders()
+        self.answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.said: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.ran: list[int] = []
         self._dies_at = dies_at
@@ -65,27 +69,28 @@ class FakeWorker:
         self.said.put(FromWorker(self.number, message))
 
     def receive(self) -> Any:
-        return self.told.get()
+        return self.answers.get()
+
+    # Its orders, of which one may be its end.
+
+    def next(self) -> Any:
+        order = self.orders.next()
+        if isinstance(order, RunStep):
+            if order.step == self._dies_at:
+                self.said.put(WorkerGone(self.number, 4711, -9))
+                return STOP
+            self.ran.append(order.step)
+        return order
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.orders, name)
 
     def join(self) -> None:
-        self.told.put(Stop())
+        self.orders.take(STOP)
         self._thread.join()
 
     def _serve(self) -> None:
-        runner: StepRunner | None = None
-        while True:
-            match self.receive():
-                case BeginRun() as begin:
-                    runner = StepRunner(begin, self, NoLogs())  # type: ignore[arg-type]
-                case RunStep(step=step) if step == self._dies_at:
-                    self.said.put(WorkerGone(self.number, 4711, -9))
-                    return
-                case RunStep() as message:
-                    assert runner is not None
-                    self.ran.append(message.step)
-                    self.send(runner.run(message))
-                case Stop():
-                    return
+        serve_steps(self, self, NoLogs())  # type: ignore[arg-type]
 
 
 class FakePool:
@@ -99,18 +104,25 @@ class FakePool:
 
     def __init__(self, count: int, random: Random, dies_at: int | None = None) -> None:
         self.workers = [FakeWorker(number, dies_at) for number in range(count)]
+        self.taken_back = 0
         self._random = random
-        self._will_speak = set(range(count))
+        # What each worker will still say something about.
+        self._owed: list[set[Any]] = [{"start"} for _ in range(count)]
         self._parents: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._parents_steps = 0
-        self._aborted = False
 
     # What the dispatcher and the errands take for the pool.
 
-    def send(self, number: int, message: Any) -> None:
-        if isinstance(message, RunStep):
-            self._will_speak.add(number)
-        self.workers[number].told.put(message)
+    def order(self, number: int, message: Any) -> None:
+        match message:
+            case RunSteps(steps):
+                self._owed[number].update(each.step for each in steps)
+            case Recall():
+                self.taken_back += 1
+        self.workers[number].orders.take(message)
+
+    def answer(self, number: int, message: Any) -> None:
+        self.workers[number].answers.put(message)
 
     def stop(self) -> None:
         for worker in self.workers:
@@ -121,8 +133,10 @@ class FakePool:
     def put(self, event: Any) -> None:
         self._parents.put(event)
 
-    def get(self) -> Any:
-        sources = sorted(self._will_speak)
+    def get(self, timeout: float | None = None) -> Any:
+        if timeout is not None and self._random.random() < 0.3:
+            raise queue.Empty
+        sources = [number for number, owed in enumerate(self._owed) if owed]
         if self._parents_steps:
             sources.append(-1)
         assert sources, "the run goes on though nobody will say anything any more"
@@ -132,8 +146,14 @@ class FakePool:
             return self._parents.get()
         event = self.workers[source].said.get()
         match event:
-            case FromWorker(message=Finished() | Failed() | Ready()) | WorkerGone():
-                self._will_speak.discard(source)
+            case FromWorker(message=Ready()):
+                self._owed[source].discard("start")
+            case FromWorker(message=Finished(step) | Failed(step)):
+                self._owed[source].discard(step)
+            case FromWorker(message=Returned(steps)):
+                self._owed[source].difference_update(steps)
+            case WorkerGone():
+                self._owed[source].clear()
         return event
 
     def expect_a_step_here(self) -> None:
@@ -195,6 +215,7 @@ class FakeRunner(ParallelRunner):
         scheduler = Scheduler(plan)
         dispatcher = Dispatcher(scheduler, pool, exchange, begin, refs=refs, inbox=pool)  # type: ignore[arg-type]
         dispatcher.errands = _Errands(pool)
+        dispatcher.patience = 0.0  # whoever is not heard of at once has to give back
         loop = threading.Thread(target=dispatcher.run, args=(workers > 0,), daemon=True)
         loop.start()
         try:

@@ -1,0 +1,91 @@
+"""What the parent wants of a worker, in order, and what can be taken back from it.
+
+Orders come over a pipe of their own, which a thread reads: a step that has not begun can be
+recalled while another one runs, and the end of the pipe is the end of the parent.
+
+Covers: the queue of a worker. Does not cover: what a step is (``steps``).
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import queue
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
+
+from prunner.processes import tree
+
+if TYPE_CHECKING:
+    from prunner.bridge.messages import Returned
+
+# Says that nothing follows. Not a message of its own: it may arrive before the worker is
+# ready, and unpickling it must import nothing then.
+STOP = None
+
+
+class Orders:
+    """The orders that a worker has not begun to carry out."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._say: Callable[[Returned], Any] = lambda message: None
+
+    def answer_with(self, say: Callable[[Returned], Any]) -> None:
+        """Set what tells the parent which steps it gets back."""
+        self._say = say
+
+    def next(self) -> Any:
+        """Wait for the next order.
+
+        Returns:
+            ``BeginRun``, ``RunStep`` or ``STOP``.
+        """
+        return self._queue.get()
+
+    def has_none(self) -> bool:
+        """True while there is nothing to do."""
+        return self._queue.empty()
+
+    def take(self, message: Any) -> None:
+        """Add what the parent has sent; a ``Recall`` takes steps out again instead."""
+        if message is STOP:
+            self._queue.put(STOP)
+            return
+        from prunner.bridge.messages import Recall, RunSteps
+
+        match message:
+            case RunSteps(steps):
+                for step in steps:
+                    self._queue.put(step)
+            case Recall():
+                self.give_back()
+            case _:
+                self._queue.put(message)
+
+    def give_back(self) -> None:
+        """Tell the parent which steps have not begun, and forget them."""
+        from prunner.bridge.messages import Returned, RunStep
+
+        found = []
+        while True:
+            try:
+                found.append(self._queue.get_nowait())
+            except queue.Empty:
+                break
+        for other in found:
+            if not isinstance(other, RunStep):
+                self._queue.put(other)
+        self._say(Returned(tuple(each.step for each in found if isinstance(each, RunStep))))
+
+    def listen(self, connection: Connection) -> None:
+        """Take orders as long as there is a parent; end this process with it."""
+        try:
+            while True:
+                self.take(pickle.loads(connection.recv_bytes()))
+        except (EOFError, OSError):
+            try:
+                tree.kill_below()
+            finally:
+                os._exit(1)  # nobody is left to whom an orderly end matters
