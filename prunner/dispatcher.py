@@ -80,10 +80,17 @@ class RunHere:
 
 @dataclass(frozen=True, slots=True)
 class NoteDone:
-    """A step is done: log it and count it; ``outputs`` are in-memory data that a worker made."""
+    """A step is done: log it and count it.
+
+    Attributes:
+        step: Which one.
+        outputs: In-memory data that a worker made.
+        seconds: How long it took.
+    """
 
     step: int
     outputs: Mapping[str, DataRef]
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +169,6 @@ class Dispatcher:
 
     Attributes:
         errands: What the calling thread has to do, in order; the last one is an ``End``.
-        seconds: How long each step took that is done.
         patience: Seconds that a worker on which steps wait may be silent.
     """
 
@@ -178,7 +184,6 @@ class Dispatcher:
         package: str | None = None,
     ) -> None:
         self.errands: queue.SimpleQueue[Errand] = queue.SimpleQueue()
-        self.seconds: dict[int, float] = {}
         self.patience = PATIENCE
         self._refs = dict(refs)
         self._inbox = inbox
@@ -266,9 +271,8 @@ class Dispatcher:
                 self._refuse(worker, cause, details)
 
     def _finish(self, done: Finished, foreign: Mapping[str, DataRef]) -> None:
-        self.seconds[done.step] = done.seconds
         self._refs.update(done.outputs)
-        self.errands.put(NoteDone(done.step, foreign))
+        self.errands.put(NoteDone(done.step, foreign, done.seconds))
         sizes = {name: ref.size for name, ref in done.outputs.items()}
         self._follow(self._scheduler.step_finished(done.step, done.seconds, sizes))
 

@@ -62,6 +62,7 @@ class Errands:
 
     Attributes:
         done: The steps that are done.
+        seconds: How long each of them took.
         errors: What went wrong, in the order in which it was noticed.
     """
 
@@ -79,6 +80,7 @@ class Errands:
         hooks_of_workers: PluginManager | None = None,
     ) -> None:
         self.done: list[int] = []
+        self.seconds: dict[int, float] = {}
         self.errors: list[BaseException] = []
         self._done_here: set[int] = set()
         self._plan = plan
@@ -126,7 +128,8 @@ class Errands:
                     pool.answer(worker, self._desk(call.step).answer(call))
                 case RunHere(step):
                     report(self._run_here(step))
-                case NoteDone(step, outputs):
+                case NoteDone(step, outputs, seconds):
+                    self.seconds[step] = seconds
                     self._note_done(step, outputs)
                 case NoteFailed(message):
                     self._note_failed(message)

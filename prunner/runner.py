@@ -20,6 +20,7 @@ from prunner.bridge.messages import BeginRun
 from prunner.bridge.worker_hooks import choose, pack_hooks, without
 from prunner.dispatcher import Abort, Dispatcher
 from prunner.errands import Errands
+from prunner.history import known_durations, note_durations
 from prunner.memory import share_inputs
 from prunner.options import (
     check_is_async,
@@ -132,7 +133,8 @@ class ParallelRunner(AbstractRunner):
             pinned = dict.fromkeys(range(len(pipeline.nodes)), reason)
         with Exchange.create() as exchange:
             refs = share_inputs(pipeline, catalog, book, pinned, exchange)
-            plan = RunPlan.from_pipeline(pipeline, book.in_memory, pinned)
+            known = known_durations(pipeline.nodes)
+            plan = RunPlan.from_pipeline(pipeline, book.in_memory, pinned, known)
             self._announce(plan)
             errands = Errands(
                 plan,
@@ -153,7 +155,10 @@ class ParallelRunner(AbstractRunner):
                 run_id=run_id,
                 worker_hooks=pack_hooks(chosen),
             )
-            self._execute(plan, errands, exchange, begin, refs)
+            try:
+                self._execute(plan, errands, exchange, begin, refs)
+            finally:
+                note_durations(pipeline.nodes, errands.seconds)
         if errands.errors:
             self._give_up(pipeline, catalog, errands)
 

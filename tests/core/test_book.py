@@ -11,7 +11,7 @@ from kedro.pipeline.node import Node
 from kedro_datasets.pickle import PickleDataset
 
 from prunner.bridge.data import Exchange
-from prunner.processes.book import MAIN_TAG, datasets_of, write_book
+from prunner.processes.book import MAIN_TAG, datasets_of, unpack_node, write_book
 from tests.random_nodes import Stuck, join, one
 
 
@@ -66,6 +66,14 @@ def book_of(*nodes, catalog_type=DataCatalog, **datasets):
     return book, {names[step]: reason for step, reason in pinned.items()}
 
 
+def node_of(book, step):
+    """A node as a worker reads it."""
+    packed = book.nodes[step]
+    if packed.function is None:
+        return pickle.loads(packed.rest)
+    return unpack_node(packed, pickle.loads(book.functions[packed.function]))
+
+
 def test_an_ordinary_pipeline_leaves_the_parent_whole(tmp_path):
     stored = PickleDataset(filepath=str(tmp_path / "f"))
     book, pinned = book_of(
@@ -75,7 +83,7 @@ def test_an_ordinary_pipeline_leaves_the_parent_whole(tmp_path):
         stored=stored,
     )
     assert pinned == {}
-    assert {pickle.loads(each).name for each in book.nodes.values()} == {"n1", "n2"}
+    assert {node_of(book, step).name for step in book.nodes} == {"n1", "n2"}
     assert book.datasets.keys() == {"stored"}
     assert str(pickle.loads(book.datasets["stored"])) == str(stored)
     assert book.in_memory == {"raw", "a", "b"}
@@ -86,7 +94,7 @@ def test_an_ordinary_pipeline_leaves_the_parent_whole(tmp_path):
 def test_nodes_are_found_by_their_place_in_the_order_of_the_pipeline():
     nodes = [node(one, f"d{i}", f"d{i + 1}", name=f"n{i}") for i in range(5)]
     book, _ = book_of(*reversed(nodes))
-    assert [pickle.loads(book.nodes[step]).name for step in range(5)] == [n.name for n in nodes]
+    assert [node_of(book, step).name for step in range(5)] == [n.name for n in nodes]
 
 
 def test_shared_memory_datasets_are_in_memory_too():
@@ -98,7 +106,7 @@ def test_shared_memory_datasets_are_in_memory_too():
 def test_a_lambda_may_leave_the_parent():
     book, pinned = book_of(node(lambda value: value + 1, "raw", "a", name="n"))
     assert pinned == {}
-    assert pickle.loads(book.nodes[0]).run({"raw": 2}) == {"a": 3}
+    assert node_of(book, 0).run({"raw": 2}) == {"a": 3}
 
 
 def test_a_node_that_holds_a_lock_stays():
@@ -232,7 +240,26 @@ def test_a_worker_reads_what_the_parent_wrote(size):
     book, _ = book_of(node(lambda value: padding, "raw", "a", name="n"), stream=Stream())
     with Exchange.create() as exchange:
         again = exchange.get(exchange.put(book.by_reference()))
-        assert pickle.loads(again.nodes[0]).run({"raw": 1}) == {"a": padding}
+        assert node_of(again, 0).run({"raw": 1}) == {"a": padding}
         assert (again.in_memory, again.internal) == (book.in_memory, book.internal)
         assert isinstance(pickle.loads(again.catalog), DataCatalog)
         assert again.datasets.keys() == book.datasets.keys()
+
+
+class SubclassedNode(Node):
+    pass
+
+
+@pytest.mark.parametrize("kind", [Node, SubclassedNode])
+def test_a_node_arrives_as_it_was(kind):
+    before = kind(one, ["raw"], ["a"], name="n", tags=["ü"], confirms="s.a", namespace="s")
+    book, _ = book_of(before, **{"raw": MemoryDataset(1)})
+    after = node_of(book, 0)
+    assert type(after) is kind
+    assert vars(after) == vars(before)
+
+
+def test_nodes_that_call_the_same_function_share_it():
+    book, _ = book_of(*(node(one, "raw", f"d{i}", name=f"n{i}") for i in range(3)))
+    assert len(book.functions) == 1
+    assert {packed.function for packed in book.nodes.values()} == {0}

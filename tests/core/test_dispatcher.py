@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import queue
 from typing import Any
 
@@ -15,7 +16,10 @@ from prunner.bridge.messages import (
     HookCall,
     LogMessage,
     Ready,
+    Recall,
+    Returned,
     RunStep,
+    RunSteps,
     StartFailed,
     WorkerGone,
 )
@@ -47,7 +51,7 @@ class RecordingPool:
     def __init__(self):
         self.sent = []
 
-    def send(self, number, message):
+    def order(self, number, message):
         self.sent.append((number, message))
 
 
@@ -59,12 +63,26 @@ class RecordingExchange:
         self.released.append(ref)
 
 
+SILENCE = object()
+
+
+class Inbox(queue.SimpleQueue):  # type: ignore[type-arg]
+    """In which for a while nothing arrives."""
+
+    def get(self, block=True, timeout=None):
+        event = super().get(block, None)
+        if event is SILENCE:
+            assert timeout is not None, "nobody would be waited for"
+            raise queue.Empty
+        return event
+
+
 class Run:
     """A whole run whose events are known beforehand."""
 
-    def __init__(self, plan, *events, refs=None, has_workers=True):
+    def __init__(self, plan, *events, refs=None, has_workers=True, patience=3600.0):
         self.pool, self.exchange = RecordingPool(), RecordingExchange()
-        inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        inbox = Inbox()
         for event in (*events, Abort()):
             inbox.put(event)
         self.dispatcher = Dispatcher(
@@ -76,6 +94,7 @@ class Run:
             inbox=inbox,
             package="my_project",
         )
+        self.dispatcher.patience = patience
         self.dispatcher.run(has_workers)
         self.errands: list[Any] = []
         while not self.dispatcher.errands.empty():
@@ -83,6 +102,19 @@ class Run:
         assert isinstance(self.errands.pop(), End)
         self.errors = [e.error for e in self.errands if isinstance(e, NoteError)]
         self.aborted = inbox.empty()
+
+
+def finished(step, outputs, seconds=1.0):
+    """A step that took too long to be in a batch, unless said otherwise."""
+    return Finished(step, outputs, seconds)
+
+
+def done(step, outputs):
+    return NoteDone(step, outputs, 1.0)
+
+
+def steps_sent(run):
+    return [each.step for _, m in run.pool.sent if isinstance(m, RunSteps) for each in m.steps]
 
 
 def said(message, worker=0):
@@ -93,18 +125,18 @@ def test_a_worker_is_told_of_the_run_and_then_of_its_steps():
     run = Run(
         plan_of([(["raw"], ["a"]), (["a"], ["b"])]),
         said(Ready()),
-        said(Finished(0, {"a": ref("a")})),
-        said(Finished(1, {"b": ref("b")})),
+        said(finished(0, {"a": ref("a")})),
+        said(finished(1, {"b": ref("b")})),
         refs={"raw": ref("raw"), "unused": ref("unused")},
     )
     assert run.pool.sent == [
         (0, BEGIN),
-        (0, RunStep(0, {"raw": ref("raw")})),
-        (0, RunStep(1, {"a": ref("a")})),
+        (0, RunSteps((RunStep(0, {"raw": ref("raw")}),))),
+        (0, RunSteps((RunStep(1, {"a": ref("a")}),))),
     ]
     assert run.errands == [
-        NoteDone(0, {"a": ref("a")}),
-        NoteDone(1, {"b": ref("b")}),
+        done(0, {"a": ref("a")}),
+        done(1, {"b": ref("b")}),
         ReleaseDataset("a"),
     ]
     assert run.exchange.released == [ref("a")]
@@ -115,38 +147,38 @@ def test_a_step_is_noted_before_its_datasets_are_released():
     run = Run(
         plan_of([(["raw"], ["a@save"]), (["a@load"], ["b"])]),
         said(Ready()),
-        said(Finished(0, {})),
-        said(Finished(1, {})),
+        said(finished(0, {})),
+        said(finished(1, {})),
     )
     assert run.errands == [
-        NoteDone(0, {}),
+        done(0, {}),
         ReleaseDataset("a@save"),
-        NoteDone(1, {}),
+        done(1, {}),
         ReleaseDataset("a@load"),
     ]
 
 
 def test_what_needs_the_parent_becomes_an_errand_in_the_order_of_arrival():
     call, log = HookCall(0, "before_node_run", {}), LogMessage({"msg": "text"})
-    run = Run(independent(1), said(Ready()), said(log), said(call), said(Finished(0, {})))
-    assert run.errands == [HandleLog(0, log), AnswerHook(0, call), NoteDone(0, {})]
+    run = Run(independent(1), said(Ready()), said(log), said(call), said(finished(0, {})))
+    assert run.errands == [HandleLog(0, log), AnswerHook(0, call), done(0, {})]
 
 
 def test_a_pinned_step_is_an_errand_and_its_end_an_event():
     run = Run(
         plan_of([(["raw"], ["a"]), (["a"], ["b"]), (["b"], ["c"])], pinned=[1]),
         said(Ready()),
-        said(Finished(0, {"a": ref("a")})),
-        RanHere(1, {"b": ref("b")}, frozenset()),
-        said(Finished(2, {})),
+        said(finished(0, {"a": ref("a")})),
+        RanHere(1, {"b": ref("b")}, frozenset(), 1.0),
+        said(finished(2, {})),
     )
     assert RunHere(1) in run.errands
-    assert run.pool.sent[-1] == (0, RunStep(2, {"b": ref("b")}))
+    assert run.pool.sent[-1] == (0, RunSteps((RunStep(2, {"b": ref("b")}),)))
 
 
 def test_without_workers_pinned_steps_begin_at_once():
-    run = Run(independent(1, pinned=[0]), RanHere(0, {}, frozenset()), has_workers=False)
-    assert run.errands == [RunHere(0), NoteDone(0, {})]
+    run = Run(independent(1, pinned=[0]), RanHere(0, {}, frozenset(), 1.0), has_workers=False)
+    assert run.errands == [RunHere(0), done(0, {})]
     assert run.pool.sent == []
 
 
@@ -155,11 +187,11 @@ def test_who_loads_what_cannot_leave_the_parent_runs_there():
         plan_of([(["raw"], ["a"]), (["a"], ["b"]), (["b"], ["c"])], pinned=[0]),
         said(Ready()),
         RanHere(0, {}, frozenset({"a"})),
-        RanHere(1, {"b": ref("b")}, frozenset()),
-        said(Finished(2, {})),
+        RanHere(1, {"b": ref("b")}, frozenset(), 1.0),
+        said(finished(2, {})),
     )
     assert [e.step for e in run.errands if isinstance(e, RunHere)] == [0, 1]
-    assert run.pool.sent[-1] == (0, RunStep(2, {"b": ref("b")}))
+    assert run.pool.sent[-1] == (0, RunSteps((RunStep(2, {"b": ref("b")}),)))
 
 
 def test_the_parents_own_data_is_not_handed_back_to_it():
@@ -167,12 +199,12 @@ def test_the_parents_own_data_is_not_handed_back_to_it():
     run = Run(
         plan_of([(["raw"], ["a"]), (["a"], ["c"])], pinned=[0]),
         said(Ready()),
-        RanHere(0, {"a": ref("a")}, frozenset()),
-        said(Finished(1, {"c": ref("c")})),
+        RanHere(0, {"a": ref("a")}, frozenset(), 1.0),
+        said(finished(1, {"c": ref("c")})),
     )
     notes = [e for e in run.errands if isinstance(e, NoteDone)]
-    assert notes == [NoteDone(0, {}), NoteDone(1, {"c": ref("c")})]
-    assert run.pool.sent[-1] == (0, RunStep(1, {"a": ref("a")}))
+    assert notes == [done(0, {}), done(1, {"c": ref("c")})]
+    assert run.pool.sent[-1] == (0, RunSteps((RunStep(1, {"a": ref("a")}),)))
 
 
 def test_the_first_error_comes_first_and_running_steps_end():
@@ -187,7 +219,7 @@ def test_the_first_error_comes_first_and_running_steps_end():
         said(failed[1], 0),
     )
     assert run.errands == [NoteFailed(failed[0]), NoteFailed(failed[1])]
-    assert [m.step for _, m in run.pool.sent if isinstance(m, RunStep)] == [0, 1]
+    assert steps_sent(run) == [0, 1]
     assert not run.aborted
 
 
@@ -205,7 +237,7 @@ def test_a_worker_that_dies_at_a_step_is_an_error_with_the_name_of_its_node():
         said(Ready(), 0),
         said(Ready(), 1),
         WorkerGone(1, 4711, -9),
-        said(Finished(0, {}), 0),
+        said(finished(0, {}), 0),
     )
     (error,) = run.errors
     assert isinstance(error, WorkerDied)
@@ -238,10 +270,10 @@ def test_several_workers_that_cannot_start_are_one_error():
         said(Ready(), 0),
         said(StartFailed("ImportError: no module", ""), 1),
         said(StartFailed("ImportError: no module", ""), 2),
-        said(Finished(0, {}), 0),
+        said(finished(0, {}), 0),
     )
     assert [type(error) for error in run.errors] == [WorkerStartError]
-    assert run.errands[-1] == NoteDone(0, {})
+    assert run.errands[-1] == done(0, {})
 
 
 def test_the_end_of_a_worker_that_could_not_start_is_no_error_of_its_own():
@@ -250,7 +282,7 @@ def test_the_end_of_a_worker_that_could_not_start_is_no_error_of_its_own():
         said(Ready(), 0),
         said(StartFailed("ImportError: no module", ""), 1),
         WorkerGone(1, 4711, 1),
-        said(Finished(0, {}), 0),
+        said(finished(0, {}), 0),
     )
     assert [type(error) for error in run.errors] == [WorkerStartError]
 
@@ -269,7 +301,7 @@ def test_abort_leaves_the_loop_at_once():
 
 
 def test_a_fault_of_the_loop_itself_ends_the_run_with_it():
-    run = Run(independent(1), said(Ready()), said(Finished(99, {})))
+    run = Run(independent(1), said(Ready()), said(finished(99, {})))
     assert len(run.errors) == 1
     assert isinstance(run.errors[0], Exception)
 
@@ -279,3 +311,36 @@ def test_an_empty_plan_ends_at_once(has_workers):
     run = Run(plan_of([]), has_workers=has_workers)
     assert run.errands == []
     assert not run.aborted
+
+
+CHAIN = [(["raw"], ["a"]), (["a"], ["b"]), (["b"], ["c"]), (["c"], ["d"])]
+
+
+def short_chain(*events, **kwargs):
+    """A run of a chain whose steps are known to be short."""
+    plan = dataclasses.replace(plan_of(CHAIN), seconds=dict.fromkeys(range(4), 0.001))
+    return Run(plan, said(Ready()), *events, refs={"raw": ref("raw")}, **kwargs)
+
+
+def test_a_chain_of_short_steps_is_one_message():
+    run = short_chain(*(said(finished(i, {name: ref(name)}, 0.001)) for i, name in enumerate("abcd")))
+    first = RunStep(0, {"raw": ref("raw")})
+    followers = [RunStep(i, {}, (i - 1,)) for i in (1, 2, 3)]
+    assert run.pool.sent == [(0, BEGIN), (0, RunSteps((first, *followers)))]
+    assert run.errors == []
+
+
+def test_who_says_nothing_gives_back_what_waits_there_and_gets_it_again_with_its_data():
+    returned = [said(Returned((1, 2, 3))), said(finished(0, {"a": ref("a")}))]
+    run = short_chain(SILENCE, *returned, said(finished(1, {"b": ref("b")})), patience=0.0)
+    assert [message for _, message in run.pool.sent[2:]] == [
+        Recall(),
+        RunSteps((RunStep(1, {"a": ref("a")}),)),
+        RunSteps((RunStep(2, {"b": ref("b")}),)),
+    ]
+    assert run.errors == []
+
+
+def test_it_is_told_how_long_each_step_took():
+    run = Run(independent(2), said(Ready()), said(finished(0, {}, 3.5)), said(finished(1, {}, 0.5)))
+    assert run.errands == [NoteDone(0, {}, 3.5), NoteDone(1, {}, 0.5)]

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import heapq
+import statistics
 from collections import Counter
+from random import Random
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,11 +13,13 @@ from hypothesis import strategies as st
 from kedro.runner.runner import AbstractRunner
 
 from prunner.planning.plan import RunPlan, Step
-from prunner.planning.scheduler import PARENT, Release, Scheduler, Start
+from prunner.planning.scheduler import PARENT, Release, Scheduler, Start, TakeBack
 
 
-def plan_of(datasets, pinned=()):
+def plan_of(datasets, pinned=(), seconds=None, functions=None):
     """A plan from the inputs and outputs of each step, in topological order."""
+    seconds = seconds or {}
+    functions = functions or [-1] * len(datasets)
     made_by = {base(name): i for i, (_, outputs) in enumerate(datasets) for name in outputs}
     loaded = {base(name) for inputs, _ in datasets for name in inputs}
     parents = [
@@ -26,10 +31,19 @@ def plan_of(datasets, pinned=()):
         tuple(j for j, above in enumerate(parents) if i in above) for i in range(len(ranks))
     ]
     for i in reversed(range(len(ranks))):
-        ranks[i] = 1 + max((ranks[child] for child in children[i]), default=0)
+        ranks[i] = seconds.get(i, 1) + max((ranks[child] for child in children[i]), default=0)
     return RunPlan(
         steps=tuple(
-            Step(i, f"n{i}", tuple(inputs), tuple(outputs), parents[i], children[i], ranks[i])
+            Step(
+                i,
+                f"n{i}",
+                tuple(inputs),
+                tuple(outputs),
+                parents[i],
+                children[i],
+                ranks[i],
+                functions[i],
+            )
             for i, (inputs, outputs) in enumerate(datasets)
         ),
         load_counts=Counter(name for inputs, _ in datasets for name in inputs),
@@ -37,6 +51,7 @@ def plan_of(datasets, pinned=()):
         kept_outputs=frozenset(n for _, o in datasets for n in o if base(n) not in loaded),
         in_memory=frozenset(),
         pinned=dict.fromkeys(pinned, "wanted"),
+        seconds=seconds,
     )
 
 
@@ -211,11 +226,11 @@ def test_a_queued_step_moves_to_the_parent_in_its_order():
     [
         (lambda s: s.running.update({1: 0}), "a step runs twice"),
         (lambda s: s.done.add(1), "a queued step has started"),
-        (lambda s: s._for_workers.append((-1, 1)), "a step is queued twice"),
+        (lambda s: s._for_parent.push(1, 1.0), "a step is queued twice"),
         (lambda s: s._idle.append(0), "a worker is idle and busy"),
-        (lambda s: s._for_workers.append((-1, 3)), "a step came before its parent"),
+        (lambda s: s._for_workers.push(3, 1.0), "a step came before its parent"),
         (lambda s: s.pinned.add(0), "a step runs in the wrong place"),
-        (lambda s: s._loads_left.update(raw=-1), "released too early"),
+        (lambda s: s._needs.loads_left.update(raw=-1), "released too early"),
         (lambda s: s._idle.append(1), "a worker idles though work is ready"),
     ],
 )
@@ -228,6 +243,181 @@ def test_validate_notices_a_state_that_contradicts_itself(spoil, complaint):
     spoil(scheduler)
     with pytest.raises(AssertionError, match=complaint):
         scheduler.validate()
+
+
+# --- batches ----------------------------------------------------------------------------------
+
+
+def short(datasets, **kwargs):
+    """A plan whose steps took a millisecond each in an earlier run."""
+    return plan_of(datasets, seconds=dict.fromkeys(range(len(datasets)), 0.001), **kwargs)
+
+
+def independent_steps(count):
+    return [(["raw"], [f"d{i}"]) for i in range(count)]
+
+
+def test_steps_of_which_nothing_is_known_are_sent_one_by_one():
+    scheduler = Scheduler(independent(40))
+    assert starts(scheduler.worker_ready(0)) == [(0, 0)]
+
+
+def test_short_steps_are_sent_together_and_again_when_half_of_them_are_done():
+    scheduler = Scheduler(short(independent_steps(40)))
+    assert starts(scheduler.worker_ready(0)) == [(step, 0) for step in range(6)]
+    sent = [starts(scheduler.step_finished(step, 0.001)) for step in range(3)]
+    assert sent == [[], [], [(6, 0), (7, 0), (8, 0)]]
+
+
+def test_a_batch_is_smaller_where_many_workers_share_few_steps():
+    scheduler = Scheduler(short(independent_steps(12)))
+    for worker in range(3):
+        scheduler.worker_ready(worker)
+    assert [len(scheduler.batches.of(worker)) for worker in range(3)] == [5, 1, 0]
+
+
+def test_what_a_function_took_lately_tells_how_long_it_takes():
+    scheduler = Scheduler(plan_of(independent_steps(40), functions=[7] * 20 + [8] * 20))
+    scheduler.worker_ready(0)
+    batch = starts(scheduler.step_finished(0, 0.0001))
+    assert batch == [(step, 0) for step in range(1, 20)]
+    sent = [starts(scheduler.step_finished(step, 0.0001)) for step, _ in batch]
+    assert sent[-1] == [(20, 0)], "of its function nothing is known: it comes alone"
+    assert sent[:-1] == [[]] * 18
+    assert len(starts(scheduler.step_finished(20, 0.0001))) > 1
+
+
+def test_a_long_step_waits_behind_none_and_none_behind_it():
+    plan = plan_of(independent_steps(8), seconds={**dict.fromkeys(range(8), 0.0001), 3: 9.0})
+    scheduler = Scheduler(plan)
+    assert starts(scheduler.worker_ready(0)) == [(3, 0)]
+    assert scheduler.batches.of(0) == ()
+
+
+def test_after_a_step_that_took_long_its_function_is_not_short_for_a_while():
+    scheduler = Scheduler(plan_of(independent_steps(60), functions=[1] * 60))
+    scheduler.worker_ready(0)
+    assert starts(scheduler.step_finished(0, 0.1)) == [(1, 0)]
+    sent = [starts(scheduler.step_finished(step, 0.001)) for step in range(1, 40)]
+    assert [len(each) for each in sent[:30]] == [1] * 30
+    assert max(map(len, sent)) > 1
+
+
+def test_a_chain_of_short_steps_goes_to_one_worker():
+    chain = [(["raw"], ["a"]), (["a"], ["b"]), (["b"], ["c"])]
+    scheduler = Scheduler(short(chain))
+    assert scheduler.worker_ready(0) == [Start(0, 0), Start(1, 0, (0,)), Start(2, 0, (1,))]
+    assert scheduler.worker_ready(1) == []
+
+
+def test_a_step_with_a_parent_elsewhere_does_not_follow():
+    diamond = [(["raw"], ["a"]), (["raw"], ["b"]), (["a", "b"], ["c"])]
+    scheduler = Scheduler(short(diamond))
+    scheduler.worker_ready(0)
+    assert scheduler.batches.of(0) == (), "the other one is for the next worker"
+    assert starts(scheduler.worker_ready(1)) == [(1, 1)]
+    assert starts(scheduler.step_finished(0, 0.001)) == []
+    assert starts(scheduler.step_finished(1, 0.001)) == [(2, 0)]
+
+
+def test_what_waits_behind_a_slow_step_goes_to_others():
+    scheduler = Scheduler(short([(["raw"], ["a"]), (["a"], ["b"]), (["raw"], ["c"])]))
+    scheduler.worker_ready(0)
+    assert scheduler.batches.of(0) == (1,)
+    assert scheduler.worker_overdue(0) == [TakeBack(0)]
+    assert scheduler.worker_overdue(0) == [], "once is enough"
+    scheduler.steps_returned(0, [1])
+    assert starts(scheduler.worker_ready(1)) == [(2, 1)]
+    assert starts(scheduler.step_finished(0, 1.0)) == [(1, 0)]
+
+
+def test_a_failure_takes_back_what_waits_on_other_workers():
+    scheduler = Scheduler(short([*independent_steps(12)]))
+    scheduler.worker_ready(0)
+    scheduler.worker_ready(1)
+    behind = scheduler.batches.of(0)
+    assert scheduler.batches.workers == [0, 1]
+    assert scheduler.step_failed(scheduler.running[1]) == [TakeBack(0)]
+    assert scheduler.steps_returned(0, behind) == []
+    assert scheduler.steps_returned(1, [scheduler.running[1]]) == []
+    assert scheduler.running == {0: 0}
+    assert not scheduler.finished
+    assert scheduler.step_finished(0) == []
+    assert scheduler.finished
+
+
+# --- order --------------------------------------------------------------------------------------
+
+
+def test_the_longest_path_in_seconds_comes_first_where_durations_are_known():
+    plan = plan_of(
+        [(["raw"], ["a"]), (["a"], ["b"]), (["b"], ["c"]), (["raw"], ["d"])],
+        seconds={0: 1.0, 1: 1.0, 2: 1.0, 3: 5.0},
+    )
+    assert Scheduler(plan).worker_ready(0) == [Start(3, 0)]
+
+
+def test_of_equals_the_one_that_frees_most_memory_comes_first():
+    plan = plan_of(
+        [
+            (["raw"], ["small"]),
+            (["raw"], ["large"]),
+            (["small"], ["a"]),
+            (["large"], ["b"]),
+            (["large"], ["c"]),
+        ]
+    )
+    scheduler = Scheduler(plan)
+    order = starts(scheduler.worker_ready(0))
+    sizes = {0: {"small": 10}, 1: {"large": 1000}}
+    while not scheduler.finished:
+        step = order[-1][0]
+        order += starts(scheduler.step_finished(step, 1.0, sizes.get(step, {})))
+    # "large" is free after both of its consumers only: the first of them frees nothing.
+    assert [step for step, _ in order] == [0, 1, 2, 3, 4]
+    scheduler = Scheduler(plan)
+    for worker in range(2):
+        scheduler.worker_ready(worker)
+    scheduler.pin([])
+    scheduler.step_finished(0, 1.0, sizes[0])
+    assert starts(scheduler.step_finished(1, 1.0, sizes[1])) == [(3, 1)]
+    assert starts(scheduler.step_finished(2, 1.0)) == [(4, 0)]
+
+
+def makespan(plan, seconds, workers):
+    """How long a run takes whose steps take so long, and nothing else takes any time."""
+    scheduler, now, ends = Scheduler(plan), 0.0, []
+    begun = [each for worker in range(workers) for each in scheduler.worker_ready(worker)]
+    while True:
+        for step, _ in starts(begun):
+            heapq.heappush(ends, (now + seconds[step], step))
+        if not ends:
+            return now
+        now, step = heapq.heappop(ends)
+        begun = scheduler.step_finished(step, seconds[step])
+
+
+def layered(random):
+    """A random layered graph of 50 to 500 steps, and durations with a heavy tail."""
+    count = random.randint(50, 500)
+    layers = sorted(random.randrange(random.randint(3, 12)) for _ in range(count))
+    datasets = []
+    for i, layer in enumerate(layers):
+        above = [f"d{k}" for k in range(i) if layers[k] == layer - 1]
+        chosen = random.sample(above, min(len(above), random.randint(1, 3)))
+        datasets.append((chosen or ["raw"], [f"d{i}"]))
+    return datasets, {i: min(random.paretovariate(1.3), 60.0) for i in range(count)}
+
+
+@pytest.mark.parametrize(("known", "limit"), [(True, 1.05), (False, 1.15)])
+def test_a_run_ends_close_to_its_lower_bound(known, limit):
+    random, ratios = Random(4711), []
+    for _ in range(50):
+        datasets, seconds = layered(random)
+        exact = plan_of(datasets, seconds=seconds)
+        bound = max(sum(seconds.values()) / 8, max(step.rank for step in exact.steps))
+        ratios.append(makespan(exact if known else plan_of(datasets), seconds, 8) / bound)
+    assert statistics.median(ratios) <= limit
 
 
 # --- random graphs in a random world -----------------------------------------------------------
@@ -244,8 +434,11 @@ def plans(draw, max_steps=10):
         datasets.append((inputs, [f"{name}@save" if transcoded else name for name in names]))
         for name in names:
             available += [f"{name}@one", f"{name}@two"] if transcoded else [name]
-    pinned = draw(st.sets(st.integers(0, max(0, len(datasets) - 1)), max_size=len(datasets)))
-    return plan_of(datasets, pinned if draw(st.booleans()) else ())
+    indices = st.integers(0, max(0, len(datasets) - 1))
+    pinned = draw(st.sets(indices, max_size=len(datasets)))
+    seconds = draw(st.dictionaries(indices, st.sampled_from([0.0, 0.0005, 0.002, 1.0])))
+    functions = [draw(st.integers(0, 2)) for _ in datasets]
+    return plan_of(datasets, pinned if draw(st.booleans()) else (), seconds, functions)
 
 
 class KedrosReleases:
@@ -288,6 +481,8 @@ class World:
         self.coming = set(range(workers))
         self.alive = set(range(workers))
         self.running = {}
+        self.behind = {worker: [] for worker in range(workers)}
+        self.asked_back = set()
         self.done = []
         self.failed = []
         self.pinned = set(plan.pinned)
@@ -303,6 +498,7 @@ class World:
             getattr(self, kind)(subject)
             self.scheduler.validate()
             assert self.scheduler.running == self.running
+            assert {w: list(self.scheduler.batches.of(w)) for w in self.behind} == self.behind
             assert self.scheduler.done == set(self.done)
             over = self.stopped or len(self.done) == len(self.plan.steps)
             assert self.scheduler.finished == (over and not self.running)
@@ -312,7 +508,9 @@ class World:
         if self.scheduler.finished:
             return []
         usual = [("ready", worker) for worker in sorted(self.coming)]
+        # One that is to give back what has not begun and has failed says so first.
         usual += [("finish", worker) for worker in sorted(self.running)]
+        usual += [("give_back", worker) for worker in sorted(self.asked_back)]
         accidents = []
         if "fail" in self.accidents:
             accidents += [("fail", worker) for worker in sorted(self.running)]
@@ -320,6 +518,8 @@ class World:
             accidents += [("die", worker) for worker in sorted(self.alive)]
         if "pin" in self.accidents and usual:
             accidents.append(("pin", None))
+        if "overdue" in self.accidents:
+            accidents += [("overdue", worker) for worker in sorted(self.alive - self.coming)]
         return usual * 3 + accidents
 
     def ready(self, worker):
@@ -328,43 +528,86 @@ class World:
         assert releases(decisions) == []
         self.follow(decisions)
 
-    def finish(self, worker):
+    def end_of_step(self, worker):
         step = self.running.pop(worker)
+        if self.behind.get(worker):
+            self.running[worker] = self.behind[worker].pop(0)
+        return step
+
+    def finish(self, worker):
+        step = self.end_of_step(worker)
         self.done.append(step)
-        decisions = self.scheduler.step_finished(step)
+        seconds = self.random.choice([None, 0.0001, 0.0001, 0.001, 1.0])
+        decisions = self.scheduler.step_finished(step, seconds, {f"d{step}_0": step})
         assert releases(decisions) == self._oracle.after(step)
         self.released += releases(decisions)
         self.follow(decisions)
 
     def fail(self, worker):
-        step = self.running.pop(worker)
+        step = self.end_of_step(worker)
         self.failed.append(step)
         self.stopped = True
         self.follow(self.scheduler.step_failed(step))
+        if worker != PARENT:
+            self.give_back(worker)
+
+    def overdue(self, worker):
+        self.follow(self.scheduler.worker_overdue(worker))
+
+    def give_back(self, worker):
+        """The step at the head may not have begun yet."""
+        self.asked_back.discard(worker)
+        returned, self.behind[worker] = self.behind[worker], []
+        if worker in self.running and self.random.random() < 0.3:
+            returned = [self.running.pop(worker), *returned]
+        self.follow(self.scheduler.steps_returned(worker, returned))
 
     def die(self, worker):
         step = self.running.pop(worker, None)
         assert self.scheduler.worker_gone(worker) == step
         self.failed += [step] if step is not None else []
         self.alive.remove(worker)
+        self.behind[worker] = []
         self.coming.discard(worker)
+        self.asked_back.discard(worker)
         self.stopped = True
 
     def pin(self, _):
-        started = {*self.done, *self.failed, *self.running.values()}
-        waiting = [step.index for step in self.plan.steps if step.index not in started]
+        waiting = [
+            step.index
+            for step in self.plan.steps
+            if step.index not in {*self.done, *self.failed, *self.placed()}
+        ]
         chosen = self.random.sample(waiting, self.random.randint(0, len(waiting)))
         self.pinned.update(chosen)
         self.scheduler.pin(chosen)
 
+    def placed(self):
+        return [*self.running.values(), *(step for steps in self.behind.values() for step in steps)]
+
     def follow(self, decisions):
-        for step, worker in starts(decisions):
-            assert not self.stopped
-            assert self.plan.steps[step].parents <= set(self.done)
-            assert step not in {*self.done, *self.failed, *self.running.values()}
-            assert worker not in self.running
-            assert (worker == PARENT) == (step in self.pinned)
-            assert worker == PARENT or worker in self.alive - self.coming
+        for decision in decisions:
+            match decision:
+                case TakeBack(worker):
+                    assert self.behind[worker]
+                    self.asked_back.add(worker)
+                case Start(step, worker, after):
+                    self.start(step, worker, after)
+
+    def start(self, step, worker, after):
+        assert not self.stopped
+        before = [self.running[worker], *self.behind[worker]] if after else []
+        assert set(after) <= set(before)
+        assert self.plan.steps[step].parents == set(after) | (
+            self.plan.steps[step].parents & set(self.done)
+        )
+        assert step not in {*self.done, *self.failed, *self.placed()}
+        assert (worker == PARENT) == (step in self.pinned)
+        assert worker == PARENT or worker in self.alive - self.coming
+        if worker in self.running:
+            assert worker not in self.asked_back
+            self.behind[worker].append(step)
+        else:
             self.running[worker] = step
 
 
@@ -378,7 +621,7 @@ randoms = st.randoms(use_true_random=False)
 
 @given(plans(), randoms, st.data())
 def test_everything_runs_exactly_once_in_the_order_of_dependencies(plan, random, data):
-    world = World(plan, data.draw(workers_for(plan)), random, accidents=["pin"]).run()
+    world = World(plan, data.draw(workers_for(plan)), random, accidents=["pin", "overdue"]).run()
     assert world.scheduler.finished
     assert sorted(world.done) == list(range(len(plan.steps)))
     for step in plan.steps:
@@ -395,7 +638,7 @@ def test_each_dataset_between_steps_is_released_once_and_after_its_last_load(pla
 
 @given(plans(), randoms, st.data())
 def test_whatever_happens_the_run_ends_in_order(plan, random, data):
-    accidents = ["fail", "die", "pin"]
+    accidents = ["fail", "die", "pin", "overdue"]
     world = World(plan, data.draw(workers_for(plan)), random, accidents).run()
     assert world.scheduler.finished
     assert world.scheduler.failed == set(world.failed)
