@@ -57,7 +57,10 @@ class Loans:
         if self._known.get(name) == ref:
             return  # a hook may have saved to it, or put another one there, in the meantime
         self._known[name] = ref
-        own = self._lent[name][0] if name in self._lent else self._catalog.get(name)
+        if name in self._lent:
+            own = self._lent[name][0]
+        else:
+            own = kedro_internals.dataset_itself(self._catalog, name)
         stand_in = ExchangeDataset(name, _NotReleasing(self._exchange), ref)
         self._lent[name] = own, stand_in
         kedro_internals.add_dataset(self._catalog, name, stand_in)

@@ -101,16 +101,18 @@ class HookRelay:
     def __getattr__(self, name: str) -> Callable[..., list[Any]]:
         if name not in RELAYED:
             raise AttributeError(name)
-        return lambda **arguments: self._call(name, arguments)
+        taken = self._implemented.get(name)
+        return lambda **arguments: self._call(name, taken, arguments)
 
-    def _call(self, name: str, arguments: dict[str, Any]) -> list[Any]:
+    def _call(
+        self, name: str, taken: frozenset[str] | None, arguments: dict[str, Any]
+    ) -> list[Any]:
         if name in _AFTER_FOREIGN_CODE:
             self._shelf.doubt()
         results: list[Any] = []
         if self.local is not None:
             results += getattr(self.local.hook, name)(**arguments)
             self._shelf.doubt()
-        taken = self._implemented.get(name)
         if taken is not None:
             results += self._relay(name, taken, arguments)
         if name == "after_dataset_saved":

@@ -45,33 +45,47 @@ class PhaseWatch:
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         call = getattr(self._hooks, name)
+        begin, end = _TURNS.get(name, (None, None))
 
         def watched(**arguments: Any) -> Any:
-            dataset = arguments.get("dataset_name", "")
-            self._begin(name, dataset)
+            if begin is not None:
+                begin(self, arguments["dataset_name"])
             try:
                 result = call(**arguments)
             except BaseException:
                 self._failed_hook = name
                 raise
-            self._end(name, dataset)
+            if end is not None:
+                end(self, arguments["dataset_name"])
             return result
 
+        self.__dict__[name] = watched  # a node calls some of them for each of its datasets
         return watched
 
-    def _begin(self, hook: str, dataset: str) -> None:
+    def _loads(self, dataset: str) -> None:
         with self._lock:
-            if hook == "before_dataset_loaded":
-                self._loading.append(dataset)
-            elif hook == "before_dataset_saved":
-                self._saving.append(dataset)
+            self._loading.append(dataset)
 
-    def _end(self, hook: str, dataset: str) -> None:
+    def _has_loaded(self, dataset: str) -> None:
         with self._lock:
-            if hook == "after_dataset_loaded":
-                self._loading.remove(dataset)
-            elif hook == "after_dataset_saved":
-                self._saving.remove(dataset)
+            self._loading.remove(dataset)
+
+    def _saves(self, dataset: str) -> None:
+        with self._lock:
+            self._saving.append(dataset)
+
+    def _has_saved(self, dataset: str) -> None:
+        with self._lock:
+            self._saving.remove(dataset)
+
+
+# What begins before a hook is called, and what has ended after it.
+_TURNS = {
+    "before_dataset_loaded": (PhaseWatch._loads, None),
+    "after_dataset_loaded": (None, PhaseWatch._has_loaded),
+    "before_dataset_saved": (PhaseWatch._saves, None),
+    "after_dataset_saved": (None, PhaseWatch._has_saved),
+}
 
 
 def _datasets(names: list[str]) -> str:
