@@ -6,7 +6,7 @@ A Kedro release that moves one of these is mended here and nowhere else.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from kedro.framework.hooks.manager import _create_hook_manager, _NullPluginManager
@@ -98,6 +98,12 @@ def without_datasets(catalog: CatalogProtocol[Any, Any]) -> CatalogProtocol[Any,
 def add_dataset(catalog: CatalogProtocol[Any, Any], name: str, dataset: Any) -> None:
     """Put a dataset into a catalog without what ``catalog[name] = ...`` does to its settings."""
     catalog._datasets[name] = dataset
+
+
+def drop_datasets(catalog: CatalogProtocol[Any, Any], names: Iterable[str]) -> None:
+    """Take datasets out of a catalog."""
+    for name in names:
+        catalog._datasets.pop(name, None)
 
 
 def dataset_itself(catalog: CatalogProtocol[Any, Any], name: str) -> Any:

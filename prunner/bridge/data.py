@@ -16,15 +16,15 @@ import io
 import itertools
 import mmap
 import os
+import pickle
 import secrets
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from kedro.io import DatasetError, MemoryDataset
 
@@ -35,11 +35,12 @@ INLINE_LIMIT = 16 * 1024  # bytes; a message of this size still fits into any pi
 _MEMORY_FOLDER = "/dev/shm"
 _PIECE = 1 << 20  # bytes
 
+_PLAIN = (type(None), bool, int, float, str, bytes)
+
 _numbers = itertools.count()  # of the files that this process writes
 
 
-@dataclass(frozen=True, slots=True)
-class DataRef:
+class DataRef(NamedTuple):
     """Where the bytes of one object are.
 
     Attributes:
@@ -101,6 +102,10 @@ class Exchange:
         Raises:
             DataTransferError: If the object cannot be pickled or there is no room for it.
         """
+        if type(value) in _PLAIN:  # what most small outputs are, and this is quick
+            pickled = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+            if len(pickled) <= INLINE_LIMIT:
+                return DataRef(None, pickled, len(pickled))
         parts, size = pack(value)
         if size <= INLINE_LIMIT:
             return DataRef(None, b"".join(parts), size)
@@ -233,13 +238,12 @@ class ExchangeDataset(MemoryDataset):
     def _describe(self) -> dict[str, Any]:
         return {"data": None}
 
-
     def __repr__(self) -> str:
         return _EMPTY_REPR
 
 
-# Kedro's own __init__ looks at its signature each time, to keep the arguments for a catalog file: half
-# of the time that a trivial node takes. All that hold nothing yet are alike.
+# Kedro's own __init__ looks at its signature each time, to keep the arguments for a catalog file:
+# half of the time that a trivial node takes. All that hold nothing yet are alike.
 ExchangeDataset.__init__ = ExchangeDataset.__init__.__wrapped__  # type: ignore[method-assign, attr-defined]
 _EMPTY = vars(MemoryDataset())
 _EMPTY_REPR = repr(MemoryDataset())

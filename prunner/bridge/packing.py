@@ -2,8 +2,11 @@
 
 An object is pickled with protocol 5, which keeps large buffers (arrays, columns) apart:
 
-    bytes   0 ..            number of segments, length of each (unsigned 64 bit, little endian)
+    bytes   0 .. 7          a mark, by which it differs from a mere pickle
+            8 ..            number of segments, length of each (unsigned 64 bit, little endian)
             then, aligned   segment 0: the pickle; segments 1 ..: its out-of-band buffers
+
+An object without such buffers is its pickle alone.
 
 Pure: no file, no process.
 """
@@ -22,6 +25,7 @@ import cloudpickle
 from prunner.bridge.culprit import explain
 from prunner.errors import DataTransferError
 
+_MARK = b"prunner\0"  # a pickle of protocol 2 or newer begins with the byte 0x80
 _ALIGNMENT = 64  # bytes; a cache line, and more than any array element needs
 
 
@@ -39,6 +43,8 @@ def pack(value: Any) -> tuple[list[bytes | memoryview], int]:
         DataTransferError: If the object cannot be pickled.
     """
     segments = _dump(value)
+    if len(segments) == 1:
+        return [segments[0]], len(segments[0])
     lengths = [len(segment) for segment in segments]
     offsets, size = _layout(lengths)
     return list(_parts(segments, lengths, offsets)), size
@@ -56,6 +62,8 @@ def unpack(view: memoryview) -> Any:
     Raises:
         Exception: Whatever unpickling raises.
     """
+    if view[:8] != _MARK:
+        return pickle.loads(view)
     segments = list(_split(view))
     return pickle.loads(segments[0], buffers=segments[1:])
 
@@ -101,7 +109,7 @@ def _dump_alone(value: Any) -> memoryview:
 
 def _layout(lengths: Sequence[int]) -> tuple[list[int], int]:
     """Offsets of the segments behind the table of their lengths, and the total size."""
-    position = 8 * (1 + len(lengths))
+    position = 8 * (2 + len(lengths))
     offsets = []
     for length in lengths:
         position = -(-position // _ALIGNMENT) * _ALIGNMENT
@@ -113,7 +121,7 @@ def _layout(lengths: Sequence[int]) -> tuple[list[int], int]:
 def _parts(
     segments: Sequence[memoryview], lengths: Sequence[int], offsets: Sequence[int]
 ) -> Iterator[bytes | memoryview]:
-    table = struct.pack(f"<{1 + len(lengths)}Q", len(lengths), *lengths)
+    table = struct.pack(f"<8s{1 + len(lengths)}Q", _MARK, len(lengths), *lengths)
     yield table
     position = len(table)
     for segment, offset in zip(segments, offsets, strict=True):
@@ -123,8 +131,8 @@ def _parts(
 
 
 def _split(view: memoryview) -> Iterator[memoryview]:
-    (count,) = struct.unpack_from("<Q", view)
-    lengths = struct.unpack_from(f"<{count}Q", view, 8)
+    (count,) = struct.unpack_from("<Q", view, 8)
+    lengths = struct.unpack_from(f"<{count}Q", view, 16)
     offsets, _ = _layout(lengths)
     for offset, length in zip(offsets, lengths, strict=True):
         yield view[offset : offset + length]

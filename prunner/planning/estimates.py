@@ -1,4 +1,4 @@
-"""How long a step will probably take: from earlier runs, and from what its function took in this one.
+"""How long a step will probably take: by earlier runs, and by what its function took in this one.
 
 Pure: the durations are given, nobody looks at a clock here.
 """

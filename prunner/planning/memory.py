@@ -39,9 +39,9 @@ class Needs:
         """A step has loaded and saved all that it will.
 
         Returns:
-            The datasets that nobody loads any more, as Kedro's ``AbstractRunner`` finds them: inputs
-            after their last load, and outputs that nobody loads. And the steps that are now
-            the only ones to load some dataset.
+            The datasets that nobody loads any more, as Kedro's ``AbstractRunner`` finds them:
+            inputs after their last load, and outputs that nobody loads. And the steps that are
+            now the only ones to load some dataset.
         """
         unneeded, last = [], set()
         for name in step.inputs:

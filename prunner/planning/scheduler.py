@@ -198,7 +198,9 @@ class Scheduler:
         queued = [*self._for_workers, *self._for_parent]
         assert len(placed) == len(set(placed)), "a step runs twice"
         assert set(placed) == set(self._place), "a step is not where it was started"
-        assert not (self.done | self.failed | set(placed)) & set(queued), "a queued step has started"
+        assert not (self.done | self.failed | set(placed)) & set(queued), (
+            "a queued step has started"
+        )
         assert len(queued) == len(set(queued)), "a step is queued twice"
         assert not set(self._idle) & set(self.running), "a worker is idle and busy"
         assert set(self.batches.workers) <= set(self.running), "a step waits behind nothing"
@@ -230,7 +232,6 @@ class Scheduler:
         """A step has left its worker, which goes on with the next one."""
         worker = self._place[index]
         assert self.running[worker] == index, "steps end in the order in which they were sent"
-        self._slow.discard(worker)
         self._leave(index)
         self._go_on(worker)
         return worker
@@ -300,7 +301,7 @@ class Scheduler:
         return self._missing[index] > 0 and not (index in self._place or index in self.pinned)
 
     def _start(self, index: int, worker: int) -> Start:
-        after = ()
+        after: tuple[int, ...] = ()
         if self._missing[index]:
             after = tuple(sorted(self.plan.steps[index].parents - self.done))
         self._place[index] = worker

@@ -107,6 +107,7 @@ class StepRunner:
             failure = failures.capture(error)
             return Failed(step, failure, watch.phase, os.getpid(), saved())
         finally:
+            kedro_internals.drop_datasets(self._catalog, in_memory)
             shelf.clear()
             _flush()
 

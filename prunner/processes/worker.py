@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import faulthandler
+import gc
 import multiprocessing
 import os
 import pickle
@@ -121,6 +122,7 @@ def serve(forked: bool, default_start_method: str | None) -> None:
         return  # the project could not be set up, and the parent knows
     from prunner.processes.steps import serve_steps
 
+    gc.freeze()  # what is here now stays: let nobody look through it for garbage again
     try:
         serve_steps(_orders, _link, _logs)
     except BaseException:

@@ -54,6 +54,9 @@ class RecordingPool:
     def order(self, number, message):
         self.sent.append((number, message))
 
+    def answer(self, number, message):
+        raise AssertionError("the dispatcher answers nobody")
+
 
 class RecordingExchange:
     def __init__(self):
@@ -323,7 +326,9 @@ def short_chain(*events, **kwargs):
 
 
 def test_a_chain_of_short_steps_is_one_message():
-    run = short_chain(*(said(finished(i, {name: ref(name)}, 0.001)) for i, name in enumerate("abcd")))
+    run = short_chain(
+        *(said(finished(i, {name: ref(name)}, 0.001)) for i, name in enumerate("abcd"))
+    )
     first = RunStep(0, {"raw": ref("raw")})
     followers = [RunStep(i, {}, (i - 1,)) for i in (1, 2, 3)]
     assert run.pool.sent == [(0, BEGIN), (0, RunSteps((first, *followers)))]

@@ -386,7 +386,8 @@ def test_of_equals_the_one_that_frees_most_memory_comes_first():
 
 def makespan(plan, seconds, workers):
     """How long a run takes whose steps take so long, and nothing else takes any time."""
-    scheduler, now, ends = Scheduler(plan), 0.0, []
+    scheduler, now = Scheduler(plan), 0.0
+    ends: list[tuple[float, int]] = []
     begun = [each for worker in range(workers) for each in scheduler.worker_ready(worker)]
     while True:
         for step, _ in starts(begun):
@@ -481,7 +482,7 @@ class World:
         self.coming = set(range(workers))
         self.alive = set(range(workers))
         self.running = {}
-        self.behind = {worker: [] for worker in range(workers)}
+        self.behind: dict[int, list[int]] = {worker: [] for worker in range(workers)}
         self.asked_back = set()
         self.done = []
         self.failed = []
