@@ -175,18 +175,30 @@ def _records() -> Iterator[list[logging.LogRecord]]:
 
 
 def _sort(records: list[logging.LogRecord], nodes: list[str], outcome: Outcome) -> None:
-    """Give each record to its node; under ``SequentialRunner`` one node comes after the other."""
+    """Give each record to its node; where there are no workers one node comes after the other."""
     from_workers = any(hasattr(record, WORKER_ATTRIBUTE) for record in records)
+    begun: list[Any] = []
     waiting = list(nodes)
     for record in records:
         line = record.name, record.levelname, record.getMessage(), record.funcName
         if record.name.startswith("kedro.runner"):
             outcome.runners_logs.append((record.levelname, record.getMessage()))
             if record.getMessage().startswith("Completed node: "):
-                waiting.remove(record.getMessage().removeprefix("Completed node: "))
+                name = record.getMessage().removeprefix("Completed node: ")
+                waiting.remove(name)
+                _add(outcome.logs, name, begun)
         elif hasattr(record, WORKER_ATTRIBUTE):
             outcome.logs.setdefault(record.__dict__[NODE_ATTRIBUTE], []).append(line)
         elif from_workers:
             outcome.logs.setdefault(HERE, []).append(line)
         else:
-            outcome.logs.setdefault(waiting[0], []).append(line)
+            begun.append(line)
+    if begun:  # of a node that has failed: "Running node: NAME: ..."
+        texts = [text for _, _, text, _ in begun if text.startswith("Running node: ")]
+        _add(outcome.logs, texts[0].split(":")[1].strip() if texts else waiting[0], begun)
+
+
+def _add(logs: dict[str, list[Any]], name: str, lines: list[Any]) -> None:
+    if lines:
+        logs.setdefault(name, []).extend(lines)
+        lines.clear()

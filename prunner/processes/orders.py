@@ -26,14 +26,14 @@ STOP = None
 
 
 class Orders:
-    """The orders that a worker has not begun to carry out."""
+    """The orders that a worker has not begun to carry out.
 
-    def __init__(self) -> None:
+    Args:
+        say: Tells the parent which steps it gets back.
+    """
+
+    def __init__(self, say: Callable[[Returned], Any]) -> None:
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._say: Callable[[Returned], Any] = lambda message: None
-
-    def answer_with(self, say: Callable[[Returned], Any]) -> None:
-        """Set what tells the parent which steps it gets back."""
         self._say = say
 
     def next(self) -> Any:

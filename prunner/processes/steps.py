@@ -195,7 +195,6 @@ def serve_steps(orders: Orders, link: Link, logs: LogRelay) -> None:
         link: The connection to the parent.
         logs: Sends what is logged to the parent.
     """
-    orders.answer_with(link.send)
     runner: StepRunner | None = None
     while True:
         match orders.next():

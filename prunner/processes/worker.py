@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 # For whoever hunts a worker that hangs: it prints the stacks of its threads after so many seconds.
 DUMP_VARIABLE = "PRUNNER_DUMP_TRACEBACKS_AFTER"
 
-_orders = Orders()
+_orders: Orders | None = None
 _link: Link | None = None
 _logs: LogRelay | None = None
 
@@ -63,16 +63,18 @@ def initialize(connection: Connection, order_end: Connection, setup: bytes) -> N
         order_end: Where orders come from, which ends when the parent ends.
         setup: A pickled ``WorkerSetup``; unpickled here, where a failure can be reported.
     """
-    global _link, _logs
+    global _link, _logs, _orders
     # Ctrl-C reaches the whole process group; the parent alone decides what follows.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     links.keep_only(connection, order_end)
+    link = Link(connection)
+    _orders = Orders(link.send)
     threading.Thread(
         target=_orders.listen, args=(order_end,), name="prunner-orders", daemon=True
     ).start()
-    link = Link(connection)
     try:
         _logs = _set_up(pickle.loads(setup), link)
+        import prunner.processes.steps  # noqa: F401 - "ready" means that a step begins at once
     except BaseException as error:
         from prunner.bridge.failure import show
         from prunner.bridge.messages import StartFailed
@@ -118,7 +120,7 @@ def serve(forked: bool, default_start_method: str | None) -> None:
     tree.end_before_exit()
     if forked and sys.version_info < (3, 13):
         _run_exit_functions()
-    if _link is None or _logs is None:
+    if _link is None or _logs is None or _orders is None:
         return  # the project could not be set up, and the parent knows
     from prunner.processes.steps import serve_steps
 

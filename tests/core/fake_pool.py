@@ -54,7 +54,7 @@ class FakeWorker:
 
     def __init__(self, number: int, dies_at: int | None = None) -> None:
         self.number = number
-        self.orders = Orders()
+        self.orders = Orders(self.send)
         self.answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.said: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.ran: list[int] = []
