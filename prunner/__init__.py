@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         WorkerDied,
         WorkerStartError,
     )
+    from prunner.processes.keeper import stop_workers
     from prunner.processes.project import project_initializer
     from prunner.runner import ParallelRunner
 
@@ -35,6 +36,7 @@ __all__ = [
     "WorkerStartError",
     "__version__",
     "project_initializer",
+    "stop_workers",
 ]
 
 _HOMES = {
@@ -47,6 +49,7 @@ _HOMES = {
     "WorkerDied": "prunner.errors",
     "WorkerStartError": "prunner.errors",
     "project_initializer": "prunner.processes.project",
+    "stop_workers": "prunner.processes.keeper",
 }
 
 

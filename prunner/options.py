@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import operator
 import os
+import threading
 from collections.abc import Iterable
 
 from loky import cpu_count
@@ -14,6 +15,7 @@ from prunner.errors import OptionError
 
 START_METHODS = ("loky", "spawn", "forkserver", "fork")
 DEFAULT_START_METHOD = "loky"
+DEFAULT_IDLE_TIMEOUT = 300.0  # seconds; as joblib keeps its workers
 
 logger = logging.getLogger(__name__)
 
@@ -85,18 +87,70 @@ def check_max_workers(max_workers: int | None) -> int:
     if max_workers is None:
         cpus: int = cpu_count()
         return cpus
+    return _positive(max_workers, "max_workers")
+
+
+def _positive(value: object, name: str) -> int:
     try:
-        if isinstance(max_workers, bool):
+        if isinstance(value, bool):
             raise TypeError
-        number = operator.index(max_workers)  # takes numpy's integers too
+        number = operator.index(value)  # type: ignore[arg-type] # takes numpy's integers too
     except TypeError:
         raise OptionError(
-            f"max_workers must be a positive whole number or None, not {max_workers!r} "
-            f"({type(max_workers).__name__})."
+            f"{name} must be a positive whole number or None, not {value!r} "
+            f"({type(value).__name__})."
         ) from None
     if number < 1:
-        raise OptionError(f"max_workers must be at least 1, not {number}.")
+        raise OptionError(f"{name} must be at least 1, not {number}.")
     return number
+
+
+def check_threads(threads_per_worker: int | None) -> int | None:
+    """Check how many threads each numeric library may use in a worker.
+
+    Args:
+        threads_per_worker: The option as given; ``None`` for as many as fit the CPUs.
+
+    Returns:
+        The number, at least 1, or ``None``.
+
+    Raises:
+        OptionError: If the option is not a positive whole number.
+    """
+    if threads_per_worker is None:
+        return None
+    return _positive(threads_per_worker, "threads_per_worker")
+
+
+def threads_that_fit(workers: int) -> int:
+    """How many threads each worker may use, so that all together fit the CPUs of this process.
+
+    Args:
+        workers: The number of workers.
+    """
+    cpus: int = cpu_count()
+    return max(1, cpus // max(1, workers))
+
+
+def check_idle_timeout(idle_timeout: float) -> float:
+    """Check how long workers wait for a next run.
+
+    Args:
+        idle_timeout: The option as given, in seconds.
+
+    Returns:
+        The same number, 0.0 or more.
+
+    Raises:
+        OptionError: If it is not a number of seconds.
+    """
+    is_number = isinstance(idle_timeout, (int, float)) and not isinstance(idle_timeout, bool)
+    if not is_number or not 0 <= idle_timeout <= threading.TIMEOUT_MAX:
+        raise OptionError(
+            "idle_timeout must be a number of seconds, 0 (workers end with the run) or more, not "
+            f"{idle_timeout!r}."
+        )
+    return float(idle_timeout)
 
 
 def check_is_async(is_async: bool) -> bool:

@@ -8,6 +8,7 @@ import queue
 import threading
 from collections.abc import Iterable
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from kedro.runner import AbstractRunner
@@ -16,22 +17,28 @@ from prunner import kedro_internals
 from prunner.bridge.data import DataRef, Exchange
 from prunner.bridge.hooks import implemented_hooks
 from prunner.bridge.logs import LogLevels
-from prunner.bridge.messages import BeginRun
+from prunner.bridge.messages import BeginRun, RunSetup
 from prunner.bridge.worker_hooks import choose, pack_hooks, without
 from prunner.dispatcher import Abort, Dispatcher
 from prunner.errands import Errands
 from prunner.history import known_durations, note_durations
 from prunner.memory import share_inputs
 from prunner.options import (
+    DEFAULT_IDLE_TIMEOUT,
+    check_idle_timeout,
     check_is_async,
     check_max_workers,
+    check_threads,
     check_worker_hooks,
     resolve_start_method,
+    threads_that_fit,
 )
 from prunner.planning.plan import RunPlan
 from prunner.planning.scheduler import Scheduler
 from prunner.processes.book import write_book
-from prunner.processes.pool import WorkerPool, why_no_workers
+from prunner.processes.keeper import WorkerKind
+from prunner.processes.pool import WorkerPool
+from prunner.processes.process import why_no_workers
 from prunner.processes.project import ProjectState
 from prunner.processes.worker import WorkerSetup
 
@@ -68,23 +75,32 @@ class ParallelRunner(AbstractRunner):
             under, or by distribution. For heavy hooks without a state of their own: what such a
             copy collects stays in its worker. ``None`` stands for those that are known to work
             in no other way, which is kedro-mlflow.
+        threads_per_worker: How many threads each numeric library (BLAS, OpenMP, numexpr, numba) may
+            use in a worker. ``None`` stands for as many as fit: CPUs divided by workers.
+            Environment variables such as ``OMP_NUM_THREADS`` that are set already are left alone.
+        idle_timeout: Seconds that workers wait for a next run of this process; 0 lets them end with
+            the run.
 
     Raises:
         OptionError: If an option has a value that cannot be used.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the options
         self,
         max_workers: int | None = None,
         is_async: bool = False,
         *,
         start_method: str | None = None,
         worker_hooks: str | Iterable[str] | None = None,
+        threads_per_worker: int | None = None,
+        idle_timeout: float = DEFAULT_IDLE_TIMEOUT,
     ) -> None:
         super().__init__(is_async=check_is_async(is_async))
         self._max_workers = check_max_workers(max_workers)
         self._start_method = resolve_start_method(start_method)
         self._worker_hooks = check_worker_hooks(worker_hooks)
+        self._threads = check_threads(threads_per_worker)
+        self._idle_timeout = check_idle_timeout(idle_timeout)
 
     def __repr__(self) -> str:
         return (
@@ -185,10 +201,16 @@ class ParallelRunner(AbstractRunner):
     ) -> None:
         """Run all steps, and give the catalog what workers made."""
         inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        project = ProjectState.capture()
-        setup = pickle.dumps(WorkerSetup(project, LogLevels.capture()))
-        pool = WorkerPool(self._start_method, setup, inbox)
+        project, levels = ProjectState.capture(), LogLevels.capture()
+        pool = WorkerPool(
+            WorkerKind(self._start_method, project),
+            lambda: pickle.dumps(WorkerSetup(project, levels)),
+            inbox,
+            self._idle_timeout,
+        )
         workers = plan.workers_needed(self._max_workers)
+        threads = self._threads or threads_that_fit(workers)
+        begin = replace(begin, set_up=RunSetup(levels, project.requested_pipelines, threads))
         dispatcher = Dispatcher(
             Scheduler(plan),
             pool,

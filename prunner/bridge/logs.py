@@ -77,6 +77,13 @@ class LogLevels:
         logging.disable(self.disabled)
         logging.captureWarnings(self.warnings)
 
+    def undo(self) -> None:
+        """Take back what ``apply`` has done to single loggers."""
+        for name in self.levels:
+            logging.getLogger(name).setLevel(logging.NOTSET)
+        for name in self.switched_off:
+            logging.getLogger(name).disabled = False
+
     def lowest_handled(self, name: str) -> int:
         """The level below which no handler of the parent takes a record of this logger."""
         while name not in self.handled:
@@ -95,6 +102,13 @@ class LogRelay:
     def __init__(self, levels: LogLevels, send: Send) -> None:
         self._levels = levels
         self._handler = _RelayHandler(levels, send)
+
+    def set_levels(self, levels: LogLevels) -> None:
+        """Let the loggers of this process have other levels than before."""
+        self._levels.undo()
+        self._levels = levels
+        self._handler.set_levels(levels)
+        levels.apply()
 
     def install(self) -> None:
         """Let everything that is logged in this process be sent, and nothing else."""
@@ -165,6 +179,9 @@ class _RelayHandler(logging.Handler):
         self.node: str | None = None
         self._process = os.getpid()
         self._send = send
+        self.set_levels(levels)
+
+    def set_levels(self, levels: LogLevels) -> None:
         self._lowest = functools.lru_cache(maxsize=None)(levels.lowest_handled)
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from prunner.bridge.data import DataRef
 from prunner.bridge.failure import Failure
+from prunner.bridge.logs import LogLevels
 
 # --- from the parent to a worker ------------------------------------------------------------
 
@@ -28,6 +29,7 @@ class BeginRun:
         worker_hooks: The plugins whose hooks run in the worker, pickled; None where there are none.
         is_async: Whether nodes load and save in threads.
         run_id: Kedro's id of the run.
+        set_up: What is set up anew for each run.
     """
 
     folders: tuple[str, ...]
@@ -36,6 +38,27 @@ class BeginRun:
     is_async: bool
     run_id: str | None
     worker_hooks: bytes | None = None
+    set_up: RunSetup | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunSetup:
+    """What a worker that stays for several runs is told anew for each.
+
+    Attributes:
+        levels: The levels at which the parent logs.
+        pipelines: The pipelines that the session asked for, ``None`` for all.
+        threads: How many threads each numeric library may use.
+    """
+
+    levels: LogLevels
+    pipelines: tuple[str, ...] | None
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndRun:
+    """The run is over: forget it, and say when that is done (``Ready``)."""
 
 
 class RunStep(NamedTuple):
@@ -77,7 +100,16 @@ class HookReply:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The project is set up in the worker."""
+    """The worker can begin a run: the project is set up, or the former run is over.
+
+    Attributes:
+        files: The files of modules imported since the last time, each with time of the last
+            change (ns) and size (bytes), or ``None`` where it may have changed meanwhile.
+        clean: Whether no thread and no process of a node is left.
+    """
+
+    files: Mapping[str, tuple[int, int] | None] = field(default_factory=dict)
+    clean: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ class ProjectState:
         if importlib.util.find_spec(f"{self.package_name}.settings") is not None:
             project.validate_settings()
         if self.requested_pipelines is not None:
-            project.pipelines.set_requested(list(self.requested_pipelines))
+            request_pipelines(self.requested_pipelines)
 
     def _restore_process(self) -> None:
         os.chdir(self.folder)
@@ -90,6 +90,18 @@ class ProjectState:
         for name, value in self.environ.items():
             if os.environ.get(name) != value:
                 os.environ[name] = value
+
+
+def request_pipelines(names: tuple[str, ...] | None) -> None:
+    """Let Kedro load these registered pipelines only, when somebody asks for one.
+
+    Args:
+        names: The pipelines, ``None`` for all.
+    """
+    from kedro.framework import project
+
+    if hasattr(project.pipelines, "set_requested"):  # not so in Kedro 1.0
+        project.pipelines.set_requested(None if names is None else list(names))
 
 
 @dataclass(frozen=True)

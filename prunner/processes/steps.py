@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from kedro.pipeline.node import Node
 from kedro.runner import Task
@@ -22,10 +22,12 @@ from prunner.bridge.link import Link
 from prunner.bridge.logs import LogRelay
 from prunner.bridge.messages import (
     BeginRun,
+    EndRun,
     Failed,
     Finished,
     HookCall,
     HookReply,
+    Ready,
     Returned,
     RunStep,
 )
@@ -187,18 +189,30 @@ class StepRunner:
             return reply
 
 
-def serve_steps(orders: Orders, link: Link, logs: LogRelay) -> None:
+class Host(Protocol):
+    """The process in which steps run."""
+
+    def begin(self, run: BeginRun) -> None:
+        """Set up what differs between runs."""
+
+    def at_rest(self) -> Ready:
+        """Say what is left of a run that has ended."""
+
+
+def serve_steps(orders: Orders, link: Link, logs: LogRelay, host: Host) -> None:
     """Carry out orders until the parent says stop.
 
     Args:
         orders: What the parent wants.
         link: The connection to the parent.
         logs: Sends what is logged to the parent.
+        host: The process that this is.
     """
     runner: StepRunner | None = None
     while True:
         match orders.next():
             case BeginRun() as begin:
+                host.begin(begin)
                 runner = StepRunner(begin, link, logs)
             case RunStep() as step:
                 assert runner is not None
@@ -208,6 +222,9 @@ def serve_steps(orders: Orders, link: Link, logs: LogRelay) -> None:
                     orders.give_back()
                 if orders.has_none():
                     runner.forget()
+            case EndRun():
+                runner = None
+                link.send(host.at_rest())
             case _:  # STOP
                 return
 

@@ -43,6 +43,11 @@ def end_below() -> None:
     _kill_all(below)
 
 
+def has_below() -> bool:
+    """True if there are processes below this one."""
+    return bool(_below(psutil.Process()))
+
+
 def kill_below() -> None:
     """End all processes below this one at once."""
     _kill_all(_below(psutil.Process()))

@@ -28,18 +28,19 @@ from typing import TYPE_CHECKING
 from prunner.bridge import link as links
 from prunner.bridge.link import Link
 from prunner.processes import tree
+from prunner.processes.freshness import CodeWatch
 from prunner.processes.orders import Orders
+from prunner.processes.project import ProjectState, request_pipelines
+from prunner.processes.threads import ThreadLimit
 
 if TYPE_CHECKING:
     from prunner.bridge.logs import LogLevels, LogRelay
-    from prunner.processes.project import ProjectState
+    from prunner.bridge.messages import BeginRun, Ready
 
 # For whoever hunts a worker that hangs: it prints the stacks of its threads after so many seconds.
 DUMP_VARIABLE = "PRUNNER_DUMP_TRACEBACKS_AFTER"
 
-_orders: Orders | None = None
-_link: Link | None = None
-_logs: LogRelay | None = None
+_worker: _Worker | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,28 +64,67 @@ def initialize(connection: Connection, order_end: Connection, setup: bytes) -> N
         order_end: Where orders come from, which ends when the parent ends.
         setup: A pickled ``WorkerSetup``; unpickled here, where a failure can be reported.
     """
-    global _link, _logs, _orders
+    global _worker
     # Ctrl-C reaches the whole process group; the parent alone decides what follows.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     links.keep_only(connection, order_end)
     link = Link(connection)
-    _orders = Orders(link.send)
+    orders = Orders(link.send)
     threading.Thread(
-        target=_orders.listen, args=(order_end,), name="prunner-orders", daemon=True
+        target=orders.listen, args=(order_end,), name="prunner-orders", daemon=True
     ).start()
     try:
-        _logs = _set_up(pickle.loads(setup), link)
-        import prunner.processes.steps  # noqa: F401 - "ready" means that a step begins at once
+        worker = _Worker(pickle.loads(setup), link, orders)
     except BaseException as error:
         from prunner.bridge.failure import show
         from prunner.bridge.messages import StartFailed
 
         link.send(StartFailed(f"{type(error).__name__}: {error}", show(error)))
         return
-    from prunner.bridge.messages import Ready
+    _worker = worker
+    link.send(worker.at_rest())
 
-    _link = link
-    link.send(Ready())
+
+class _Worker:
+    """This process, once the project is set up.
+
+    Args:
+        setup: What the parent sent.
+        link: The connection to the parent.
+        orders: What the parent wants.
+    """
+
+    def __init__(self, setup: WorkerSetup, link: Link, orders: Orders) -> None:
+        self._link = link
+        self._orders = orders
+        self._code = CodeWatch(setup.project.package_name)
+        self._logs = _set_up(setup, link)
+        self._threads = ThreadLimit()
+        # "Ready" means that a step can begin at once.
+        import prunner.processes.steps  # noqa: F401
+
+    def serve(self) -> None:
+        """Run steps until the parent says stop."""
+        from prunner.processes.steps import serve_steps
+
+        gc.freeze()  # what is here now stays: let nobody look through it for garbage again
+        serve_steps(self._orders, self._link, self._logs, self)
+
+    def begin(self, run: BeginRun) -> None:
+        """Set up what differs between runs."""
+        if run.set_up is not None:
+            self._logs.set_levels(run.set_up.levels)
+            self._threads.apply(run.set_up.threads)
+            request_pipelines(run.set_up.pipelines)
+
+    def at_rest(self) -> Ready:
+        """Say what is left of a run that has ended, and which code is in memory now."""
+        from prunner.bridge.messages import Ready
+
+        # Daemonic threads are those of libraries that wait for more to do.
+        threads = [each for each in threading.enumerate() if not each.daemon]
+        clean = threads == [threading.main_thread()] and not tree.has_below()
+        return Ready(self._code.new_files(), clean)
 
 
 def _set_up(setup: WorkerSetup, link: Link) -> LogRelay:
@@ -120,13 +160,10 @@ def serve(forked: bool, default_start_method: str | None) -> None:
     tree.end_before_exit()
     if forked and sys.version_info < (3, 13):
         _run_exit_functions()
-    if _link is None or _logs is None or _orders is None:
+    if _worker is None:
         return  # the project could not be set up, and the parent knows
-    from prunner.processes.steps import serve_steps
-
-    gc.freeze()  # what is here now stays: let nobody look through it for garbage again
     try:
-        serve_steps(_orders, _link, _logs)
+        _worker.serve()
     except BaseException:
         # loky would keep the process for further calls, and the parent wait for an answer.
         traceback.print_exc()

@@ -90,7 +90,12 @@ class FakeWorker:
         self._thread.join()
 
     def _serve(self) -> None:
-        serve_steps(self, self, NoLogs())  # type: ignore[arg-type]
+        serve_steps(self, self, NoLogs(), self)  # type: ignore[arg-type]
+
+    # The process that it is.
+
+    def begin(self, run: BeginRun) -> None:
+        """There is nothing to set up."""
 
 
 class FakePool:

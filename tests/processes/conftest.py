@@ -9,6 +9,7 @@ import threading
 import psutil
 import pytest
 
+import prunner
 from prunner.options import available_start_methods
 
 # Processes that Python and loky start once and keep until the interpreter ends.
@@ -31,6 +32,7 @@ def _nothing_left():
     """After each test: no process, no file and no thread of ours."""
     processes, threads = _children(), set(threading.enumerate())
     yield
+    prunner.stop_workers()
     assert not _children() - processes
     assert not set(threading.enumerate()) - threads
     assert not _files_of(os.getpid())

@@ -1,0 +1,254 @@
+"""One worker process, seen from the parent: a loky executor with a single process.
+
+     parent                                              worker
+    +------------------------------+                    +---------------------------+
+    | order(message) --------------|---- orders --------|-> serve(): one step after |
+    |                              |                    |   the other; ends with    |
+    | inbox <- reader thread <-----|----- link ---------|   the parent              |
+    |       <- WorkerGone          |                    |-- ends of steps, hook     |
+    | answer(message) -------------|----- link ---------|   calls, log records      |
+    +------------------------------+                    +---------------------------+
+
+In a shared executor one killed process fails everything that had been submitted, and nobody
+knows who ran what; with one executor for each process a death concerns its own slot only.
+
+A worker may serve one run after the other. Between two runs it has no inbox, and what it says is
+kept until it has one again: that it is ready, or gone.
+
+Covers: starting, sending, noticing an end, stopping one worker. The only room that imports loky's
+executor. Does not cover: which worker does what (``pool``), and how long it stays (``keeper``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import queue
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterable, Iterator
+from concurrent.futures import wait as wait_for
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from loky.process_executor import LokyRecursionError, ProcessPoolExecutor
+
+from prunner.bridge import link as links
+from prunner.bridge.link import Link
+from prunner.bridge.messages import EndRun, FromWorker, Ready, WorkerGone
+from prunner.processes import main_module, tree, worker
+from prunner.processes.freshness import Stamp, are_unchanged
+from prunner.processes.orders import STOP
+
+GRACE = 5.0  # seconds that a worker has to end by itself after it was told to
+FORKING = ("fork", "forkserver")  # start methods
+
+
+class WorkerProcess:
+    """A worker process, started by this object.
+
+    Args:
+        start_method: ``loky``, ``spawn``, ``forkserver`` or ``fork``.
+        setup: A pickled ``worker.WorkerSetup``.
+    """
+
+    def __init__(self, start_method: str, setup: bytes) -> None:
+        mine, theirs = links.connect()
+        my_orders, their_orders = links.one_way()
+        self._link, self._orders = Link(mine), Link(my_orders)
+        self._inbox: queue.SimpleQueue[Any] | None = None
+        self._number = -1
+        self._unheard: list[Any] = []
+        self._hearing = threading.Lock()
+        self._said_ready = threading.Event()
+        self._files: dict[str, Stamp] = {}
+        self._has_been_ready = self._is_clean = False
+        self._ending = self._stopping = False
+        self._executor = ProcessPoolExecutor(
+            max_workers=1,
+            context=multiprocessing.get_context(start_method),
+            initializer=worker.initialize,
+            initargs=(theirs, their_orders, setup),
+            env=_interpreter_options(),
+        )
+        with _starting(start_method):
+            self._future = self._executor.submit(
+                worker.serve,
+                start_method in FORKING,
+                multiprocessing.get_start_method(allow_none=True),
+            )
+        # Held by the worker alone from now on, so that its end is the end of the stream.
+        theirs.close()
+        their_orders.close()
+        # loky tells neither the exit code of a worker nor whether it is gone for good.
+        self._process: BaseProcess = next(iter(self._executor._processes.values()))
+        self._manager: threading.Thread = self._executor._executor_manager_thread
+        self._reader = threading.Thread(target=self._read, name="prunner-reader", daemon=True)
+        self._reader.start()
+
+    def serve(self, inbox: queue.SimpleQueue[Any], number: int) -> None:
+        """Begin a run: from now on, what the worker says goes into its inbox.
+
+        Args:
+            inbox: Of the run.
+            number: Of the worker in this run.
+        """
+        with self._hearing:
+            self._inbox, self._number = inbox, number
+            for event in self._unheard:
+                inbox.put(self._addressed(event))
+            self._unheard.clear()
+
+    def end_run(self) -> None:
+        """The run is over; ``wait_until_free`` tells when the worker has got there."""
+        if not self._has_been_ready:  # it is still starting, and has been told nothing
+            with self._hearing:
+                self._inbox = None
+            return
+        self._said_ready.clear()
+        self._ending = True
+        self._orders.send(EndRun())
+
+    def wait_until_free(self, deadline: float) -> bool:
+        """Wait until nothing more of a run that was ended will be heard.
+
+        Args:
+            deadline: When to give up, by ``time.monotonic()``.
+
+        Returns:
+            Whether the worker can serve another run: no thread and no process of a node is left.
+        """
+        if not self._has_been_ready:
+            return not self._future.done()
+        said = self._said_ready.wait(max(0.0, deadline - time.monotonic()))
+        return said and self._is_clean and not self._future.done()
+
+    @property
+    def can_serve(self) -> bool:
+        """True if the worker is there, and its code is what is on disk."""
+        return not self._future.done() and are_unchanged(self._files)
+
+    def order(self, message: Any) -> None:
+        """Tell the worker what to do; its end, if it is gone, is reported to the inbox."""
+        self._orders.send(message)
+
+    def answer(self, message: Any) -> None:
+        """Answer the hook call for which the worker waits."""
+        self._link.send(message)
+
+    def _read(self) -> None:
+        with contextlib.suppress(EOFError):
+            while True:
+                message = self._link.receive()
+                if isinstance(message, Ready):
+                    self._note_ready(message)
+                else:
+                    self._hear(message)
+        if not self._stopping:
+            wait_for([self._future], timeout=GRACE)
+            self._hear(WorkerGone(-1, self._process.pid, self._process.exitcode))
+        self._said_ready.set()
+
+    def _note_ready(self, message: Ready) -> None:
+        self._files.update(message.files)
+        self._is_clean = message.clean
+        self._has_been_ready = True
+        if self._ending:
+            self._ending = False
+            with self._hearing:  # the next run will hear of it
+                self._inbox = None
+        self._hear(message)
+        self._said_ready.set()
+
+    def _hear(self, event: Any) -> None:
+        with self._hearing:
+            if self._inbox is None:
+                self._unheard.append(event)
+            else:
+                self._inbox.put(self._addressed(event))
+
+    def _addressed(self, event: Any) -> Any:
+        if isinstance(event, WorkerGone):
+            return WorkerGone(self._number, event.pid, event.exitcode)
+        return FromWorker(self._number, event)
+
+
+def stop_all(workers: Iterable[WorkerProcess], *, kill: bool = False) -> None:
+    """End workers, with their own child processes, and wait until they are gone.
+
+    Args:
+        workers: The workers.
+        kill: Whether to end them at once, also in the middle of a step.
+    """
+    stopping = list(workers)
+    asked = []
+    for each in stopping:
+        each._stopping = True
+        # Who is still starting has done nothing yet, and would not listen before it has started.
+        if not kill and each._has_been_ready:
+            each._orders.send(STOP)
+            asked.append(each._future)
+    wait_for(asked, timeout=GRACE)
+    for each in stopping:
+        if not each._future.done():
+            tree.kill(each._process)
+        each._executor.shutdown(wait=False)
+    deadline = time.monotonic() + GRACE
+    for each in stopping:
+        _join(each, deadline)
+
+
+def _join(each: WorkerProcess, deadline: float) -> None:
+    each._manager.join(max(0.0, deadline - time.monotonic()))
+    if each._manager.is_alive():  # something keeps the process from exiting
+        tree.kill(each._process)
+        # A process that a node started and let go may hold loky's pipe for as long as it likes;
+        # nobody waits for it.
+        each._manager.join(GRACE)
+    each._reader.join(GRACE)
+    each._link.close()
+    each._orders.close()
+
+
+def _interpreter_options() -> dict[str, str]:
+    """Options of this interpreter as environment variables; loky hands on none of them.
+
+    The worker's environment is made that of this process again before a node runs.
+    """
+    options = {
+        "PYTHONUTF8": "1" if sys.flags.utf8_mode else "",
+        "PYTHONWARNINGS": ",".join(sys.warnoptions),
+        "PYTHONDEVMODE": "1" if sys.flags.dev_mode else "",
+        "PYTHONOPTIMIZE": str(sys.flags.optimize or ""),
+    }
+    return {name: value for name, value in options.items() if value}
+
+
+def why_no_workers(start_method: str) -> str | None:
+    """Say why this process cannot start workers; ``None`` if it can.
+
+    Args:
+        start_method: How they would be started.
+    """
+    if multiprocessing.current_process().daemon:
+        return "this process is itself a worker of a pool and may not start others"
+    try:
+        # loky checks how deep pools are nested; it starts nothing before the first call.
+        ProcessPoolExecutor(1, context=multiprocessing.get_context(start_method)).shutdown()
+    except LokyRecursionError as error:
+        return f"this process is itself a worker and may not start others: {error}"
+    return None
+
+
+@contextlib.contextmanager
+def _starting(start_method: str) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(main_module.not_imported())
+        if start_method == "fork":
+            # Python 3.12 and later warn of every fork while there are threads. The threads
+            # here are loky's and wait; whoever chose "fork" knows of his own.
+            stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore", DeprecationWarning)
+        yield
