@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any
 
@@ -28,6 +28,7 @@ class WorkerPool:
         setup: Makes what new ones are started with: a pickled ``worker.WorkerSetup``.
         inbox: Where everything that workers say, or that is known of them, is put.
         idle_timeout: Seconds that they wait for a next run.
+        modules: Names of modules that they will import.
     """
 
     def __init__(
@@ -36,7 +37,9 @@ class WorkerPool:
         setup: Callable[[], bytes],
         inbox: queue.SimpleQueue[Any],
         idle_timeout: float,
+        modules: Iterable[str] = (),
     ) -> None:
+        self._modules = modules
         self._kind = kind
         self._setup = setup
         self._inbox = inbox
@@ -52,14 +55,15 @@ class WorkerPool:
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        members, self._members = self._members, []
-        if error is None:
-            members = self._let_go(members)
-        stop_all((each.process for each in members), kill=error is not None)
+        free = self._free() if error is None else []
+        staying = keeper.keep(free, self._idle_timeout)
+        leaving = [each.process for each in self._members if each not in staying]
+        stop_all(leaving, kill=error is not None)
+        self._members = []
 
     def start(self, count: int) -> None:
         """Get that many workers; each reports by itself when it is ready."""
-        self._members = keeper.take(self._kind, count, self._setup)
+        self._members = keeper.take(self._kind, count, self._setup, self._modules)
         for number, each in enumerate(self._members):
             each.process.serve(self._inbox, number)
 
@@ -71,10 +75,11 @@ class WorkerPool:
         """Answer the hook call for which a worker waits."""
         self._members[number].process.answer(message)
 
-    def _let_go(self, members: list[Member]) -> list[Member]:
-        """Keep the workers that can serve another run, and return the others."""
-        for each in members:
+    def _free(self) -> list[Member]:
+        """End the run, and find the workers that can serve another one."""
+        if any(each.process.has_ended for each in self._members):
+            return []  # what one of them has died of, the others may have too
+        for each in self._members:
             each.process.end_run()
         deadline = time.monotonic() + GRACE
-        free = [each for each in members if each.process.wait_until_free(deadline)]
-        return [m for m in members if m not in free] + keeper.keep(free, self._idle_timeout)
+        return [each for each in self._members if each.process.wait_until_free(deadline)]

@@ -33,14 +33,15 @@ from concurrent.futures import wait as wait_for
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from loky.process_executor import LokyRecursionError, ProcessPoolExecutor
+from loky.process_executor import LokyRecursionError, ProcessPoolExecutor, _threads_wakeups
 
 from prunner.bridge import link as links
 from prunner.bridge.link import Link
-from prunner.bridge.messages import EndRun, FromWorker, Ready, WorkerGone
+from prunner.bridge.messages import EndRun, FromWorker, NotForked, Ready, WorkerGone
 from prunner.processes import main_module, tree, worker
 from prunner.processes.freshness import Stamp, are_unchanged
 from prunner.processes.orders import STOP
+from prunner.processes.template import Template
 
 GRACE = 5.0  # seconds that a worker has to end by itself after it was told to
 FORKING = ("fork", "forkserver")  # start methods
@@ -52,12 +53,12 @@ class WorkerProcess:
     Args:
         start_method: ``loky``, ``spawn``, ``forkserver`` or ``fork``.
         setup: A pickled ``worker.WorkerSetup``.
+        template: Where ``forkserver`` takes the process from.
     """
 
-    def __init__(self, start_method: str, setup: bytes) -> None:
-        mine, theirs = links.connect()
-        my_orders, their_orders = links.one_way()
-        self._link, self._orders = Link(mine), Link(my_orders)
+    def __init__(self, start_method: str, setup: bytes, template: Template | None = None) -> None:
+        self._setup = setup
+        self._template = template
         self._inbox: queue.SimpleQueue[Any] | None = None
         self._number = -1
         self._unheard: list[Any] = []
@@ -66,14 +67,22 @@ class WorkerProcess:
         self._files: dict[str, Stamp] = {}
         self._has_been_ready = self._is_clean = False
         self._ending = self._stopping = False
+        self._start(start_method)
+        self._reader = threading.Thread(target=self._read, name="prunner-reader", daemon=True)
+        self._reader.start()
+
+    def _start(self, start_method: str) -> None:
+        mine, theirs = links.connect()
+        my_orders, their_orders = links.one_way()
+        self._link, self._orders = Link(mine), Link(my_orders)
         self._executor = ProcessPoolExecutor(
             max_workers=1,
             context=multiprocessing.get_context(start_method),
             initializer=worker.initialize,
-            initargs=(theirs, their_orders, setup),
+            initargs=(theirs, their_orders, self._setup),
             env=_interpreter_options(),
         )
-        with _starting(start_method):
+        with _starting(start_method, self._template):
             self._future = self._executor.submit(
                 worker.serve,
                 start_method in FORKING,
@@ -85,8 +94,20 @@ class WorkerProcess:
         # loky tells neither the exit code of a worker nor whether it is gone for good.
         self._process: BaseProcess = next(iter(self._executor._processes.values()))
         self._manager: threading.Thread = self._executor._executor_manager_thread
-        self._reader = threading.Thread(target=self._read, name="prunner-reader", daemon=True)
-        self._reader.start()
+        # When the interpreter ends, loky waits for its processes, and this one for orders. The
+        # keeper ends it then, in no certain order.
+        _threads_wakeups.pop(self._manager, None)
+
+    def _start_from_nothing(self) -> None:
+        """The template is not fit to be copied: go on with a process that is none of its."""
+        assert self._template is not None
+        self._template.is_spent = True
+        wait_for([self._future], timeout=GRACE)
+        self._executor.shutdown(wait=False)
+        self._link.close()
+        self._orders.close()
+        self._template = None
+        self._start("loky")
 
     def serve(self, inbox: queue.SimpleQueue[Any], number: int) -> None:
         """Begin a run: from now on, what the worker says goes into its inbox.
@@ -121,14 +142,19 @@ class WorkerProcess:
             Whether the worker can serve another run: no thread and no process of a node is left.
         """
         if not self._has_been_ready:
-            return not self._future.done()
+            return not self.has_ended
         said = self._said_ready.wait(max(0.0, deadline - time.monotonic()))
-        return said and self._is_clean and not self._future.done()
+        return said and self._is_clean and not self.has_ended
+
+    @property
+    def has_ended(self) -> bool:
+        """True if there is no such process any more."""
+        return bool(self._future.done())
 
     @property
     def can_serve(self) -> bool:
         """True if the worker is there, and its code is what is on disk."""
-        return not self._future.done() and are_unchanged(self._files)
+        return not self.has_ended and are_unchanged(self._files)
 
     def order(self, message: Any) -> None:
         """Tell the worker what to do; its end, if it is gone, is reported to the inbox."""
@@ -142,10 +168,13 @@ class WorkerProcess:
         with contextlib.suppress(EOFError):
             while True:
                 message = self._link.receive()
-                if isinstance(message, Ready):
-                    self._note_ready(message)
-                else:
-                    self._hear(message)
+                match message:
+                    case Ready():
+                        self._note_ready(message)
+                    case NotForked():
+                        self._start_from_nothing()
+                    case _:
+                        self._hear(message)
         if not self._stopping:
             wait_for([self._future], timeout=GRACE)
             self._hear(WorkerGone(-1, self._process.pid, self._process.exitcode))
@@ -243,9 +272,11 @@ def why_no_workers(start_method: str) -> str | None:
 
 
 @contextlib.contextmanager
-def _starting(start_method: str) -> Iterator[None]:
+def _starting(start_method: str, template: Template | None) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(main_module.not_imported())
+        if template is not None:
+            stack.enter_context(template.in_use())
         if start_method == "fork":
             # Python 3.12 and later warn of every fork while there are threads. The threads
             # here are loky's and wait; whoever chose "fork" knows of his own.
