@@ -18,12 +18,13 @@ class Estimates:
     """
 
     def __init__(self, plan: RunPlan) -> None:
-        self._plan = plan
+        self._function = [step.function for step in plan.steps]
+        self._before = plan.seconds
         self._longest: dict[int, float] = {}
 
     def learn(self, step: int, seconds: float) -> None:
         """A step has taken so many seconds."""
-        function = self._plan.steps[step].function
+        function = self._function[step]
         self._longest[function] = max(seconds, _MEMORY * self._longest.get(function, 0.0))
 
     def of(self, step: int) -> float | None:
@@ -33,8 +34,8 @@ class Estimates:
             The larger one of what the step took in an earlier run and what steps with the same
             function took lately; ``None`` where nothing is known.
         """
-        before = self._plan.seconds.get(step)
-        lately = self._longest.get(self._plan.steps[step].function)
+        before = self._before.get(step)
+        lately = self._longest.get(self._function[step])
         if before is None or lately is None:
             return lately if before is None else before
         return max(before, lately)
