@@ -26,7 +26,6 @@ from prunner.bridge.messages import (
     Finished,
     FromWorker,
     HookCall,
-    LogMessage,
     Ready,
     Recall,
     Returned,
@@ -68,7 +67,7 @@ class HandleLog:
     """Give a worker's log record to the handlers of the parent."""
 
     worker: int
-    message: LogMessage
+    attributes: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +255,7 @@ class Dispatcher:
                 self._finish(message, message.outputs)
             case Returned(steps):
                 self._follow(self._scheduler.steps_returned(worker, steps))
-            case LogMessage():
+            case dict():  # a log record
                 self.errands.put(HandleLog(worker, message))
             case HookCall():
                 self.errands.put(AnswerHook(worker, message))

@@ -127,8 +127,8 @@ class Errands:
     ) -> None:
         while True:
             match errands.get():
-                case HandleLog(worker, message):
-                    handle_here(message.attributes, worker)
+                case HandleLog(worker, attributes):
+                    handle_here(attributes, worker)
                 case AnswerHook(worker, call):
                     self._lend(call.saved)
                     pool.answer(worker, self._desk(call.step).answer(call))

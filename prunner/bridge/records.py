@@ -9,6 +9,7 @@ Pure: no handler, no process.
 
 from __future__ import annotations
 
+import functools
 import io
 import logging
 import pickle
@@ -39,6 +40,11 @@ _USUAL_NAMES = {
         logging.CRITICAL,
     )
 }
+
+
+# All attributes of a record, and the moment that these are counted from.
+_USUAL = logging.LogRecord("", logging.NOTSET, "", 0, "", None, None)
+_LOGGING_BEGAN = _USUAL.created - _USUAL.relativeCreated / 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +104,37 @@ def made_record(attributes: Mapping[str, Any]) -> logging.LogRecord:
     Raises:
         Exception: Whatever a record factory of the user's raises.
     """
-    return _made(attributes, logging.getLogRecordFactory())
+    factory = logging.getLogRecordFactory()
+    usual = factory is logging.LogRecord and type(attributes["pathname"]) is str
+    return _filled_in(attributes) if usual else _made(attributes, factory)
 
 
 def plain_record(attributes: Mapping[str, Any]) -> logging.LogRecord:
     """A record of these attributes, made by no factory of the user's."""
     return _made(attributes, logging.LogRecord)
+
+
+def _filled_in(attributes: Mapping[str, Any]) -> logging.LogRecord:
+    # What the usual factory would find out about this process would be overwritten.
+    record = logging.LogRecord.__new__(logging.LogRecord)
+    values = record.__dict__
+    values.update(_USUAL.__dict__)
+    for name, value in attributes.items():
+        values[name] = value if type(value) in _SCALARS else _opened(value)
+    values["exc_info"], values["exc_text"] = _exc_info(
+        values["exc_info"], attributes.get("exc_text")
+    )
+    values["relativeCreated"] = (record.created - _LOGGING_BEGAN) * 1000
+    values["filename"], values["module"] = _names_of_file(record.pathname)
+    if "levelname" not in attributes:
+        record.levelname = logging.getLevelName(record.levelno)
+    return record
+
+
+@functools.lru_cache(maxsize=1000)
+def _names_of_file(path: str) -> tuple[str, str]:
+    record = logging.LogRecord("", 0, path, 0, "", None, None)
+    return record.filename, record.module
 
 
 def _made(attributes: Mapping[str, Any], factory: Any) -> logging.LogRecord:
@@ -159,15 +190,15 @@ def _raised(exc_info: Any) -> Raised:
     return Raised(failure, text)
 
 
-def _exc_info(raised: Any) -> tuple[Any, str | None]:
+def _exc_info(raised: Any, text: str | None = None) -> tuple[Any, str | None]:
     if not isinstance(raised, Raised):
-        return raised, None  # there was no exception
+        return raised, text  # there was no exception
     try:
         assert raised.failure is not None
         error = Failures().restore(raised.failure)
-        return (type(error), error, error.__traceback__), None
+        return (type(error), error, error.__traceback__), text
     except Exception:
-        return None, raised.text
+        return None, text or raised.text
 
 
 def _has_own_level_name(record: logging.LogRecord) -> bool:

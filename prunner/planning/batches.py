@@ -11,7 +11,7 @@ start at all (``scheduler``).
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Sequence
 from heapq import heappop, heappush
 
 from prunner.planning.estimates import Estimates
@@ -65,7 +65,7 @@ class Batches:
         kept = [step for step in self._behind.get(worker, ()) if step not in steps]
         self._behind[worker] = deque(kept)
 
-    def parent_placed(self, step: int, worker: int, missing: Mapping[int, int]) -> None:
+    def parent_placed(self, step: int, worker: int, missing: Sequence[int]) -> None:
         """A worker has got a step; its children may follow it there.
 
         Args:
@@ -86,7 +86,7 @@ class Batches:
                 del self._parents_here[child, worker]
 
     def follower(
-        self, worker: int, missing: Mapping[int, int], may_follow: Callable[[int], bool]
+        self, worker: int, missing: Sequence[int], may_follow: Callable[[int], bool]
     ) -> int | None:
         """The most urgent step all of whose missing parents that worker has.
 
@@ -98,7 +98,7 @@ class Batches:
         Returns:
             The step, which is not taken out; ``None`` if there is none.
         """
-        followers = self._followers[worker]
+        followers = self._followers.get(worker)
         while followers:
             child = followers[0][1]
             if self._parents_here.get((child, worker)) == missing[child] and may_follow(child):
@@ -130,7 +130,7 @@ class Batches:
         estimate = self.estimates.of(step)
         if estimate is None or estimate > SHORT_SECONDS:
             return None
-        return max(estimate, _LEAST_SECONDS)
+        return estimate if estimate > _LEAST_SECONDS else _LEAST_SECONDS
 
     def is_full(self, worker: int) -> bool:
         """True if no more steps may wait on a worker, however short they are."""

@@ -29,6 +29,8 @@ class Needs:
 
     def frees(self, step: Step) -> int:
         """Bytes of data that nobody needs when this step is done, and somebody does before."""
+        if not self.sizes:
+            return 0
         return sum(
             self.sizes.get(name, 0)
             for name in set(step.inputs) - self._plan.kept_inputs

@@ -83,7 +83,7 @@ class Scheduler:
         self._idle: list[int] = []
         self._open = False
         self._place: dict[int, int] = {}
-        self._missing = {step.index: len(step.parents) for step in plan.steps}
+        self._missing = [len(step.parents) for step in plan.steps]
         self._needs = Needs(plan)
         self._for_workers = ReadyQueue()
         self._for_parent = ReadyQueue()
@@ -125,7 +125,8 @@ class Scheduler:
         step = self.plan.steps[index]
         for child in step.children:
             self._missing[child] -= 1
-            self._enqueue_if_ready(child)
+            if not self._missing[child]:
+                self._enqueue_if_ready(child)
         unneeded, last = self._needs.done(step)
         for other in last:
             self._reconsider(other)
@@ -288,10 +289,12 @@ class Scheduler:
         """The most urgent step that may wait on a worker, if it is a short one."""
         ready = self._for_workers.first() if ready_too else None
         follower = self.batches.follower(worker, self._missing, self._may_follow)
-        found = [step for step in (ready, follower) if step is not None]
-        step = max(found, key=lambda each: self.plan.steps[each].rank, default=None)
+        step = ready if follower is None else follower
+        if ready is not None and follower is not None:
+            steps = self.plan.steps
+            step = follower if steps[follower].rank > steps[ready].rank else ready
         seconds = None if step is None else self.batches.seconds(step)
-        if step is None or seconds is None:
+        if seconds is None:
             return None, 0.0
         if step == ready:
             self._for_workers.pop()

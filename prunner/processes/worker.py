@@ -141,11 +141,10 @@ def _set_up(setup: WorkerSetup, link: Link) -> LogRelay:
         timer.daemon = True
         timer.start()
     with bare_kedro_logging():
-        from prunner.bridge.messages import LogMessage
         from prunner.processes.project import keep_logging
 
         keep_logging(setup.project.package_name)
-    logs = LogRelay(setup.levels, lambda attributes: link.send(LogMessage(attributes)))
+    logs = LogRelay(setup.levels, link.send)
     logs.install()
     with logs.kept():
         setup.project.restore()

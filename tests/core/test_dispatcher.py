@@ -14,7 +14,6 @@ from prunner.bridge.messages import (
     Finished,
     FromWorker,
     HookCall,
-    LogMessage,
     Ready,
     Recall,
     Returned,
@@ -162,7 +161,7 @@ def test_a_step_is_noted_before_its_datasets_are_released():
 
 
 def test_what_needs_the_parent_becomes_an_errand_in_the_order_of_arrival():
-    call, log = HookCall(0, "before_node_run", {}), LogMessage({"msg": "text"})
+    call, log = HookCall(0, "before_node_run", {}), {"msg": "text"}
     run = Run(independent(1), said(Ready()), said(log), said(call), said(finished(0, {})))
     assert run.errands == [HandleLog(0, log), AnswerHook(0, call), done(0, {})]
 

@@ -22,7 +22,7 @@ from prunner.bridge.logs import (
     bare_kedro_logging,
     handle_here,
 )
-from prunner.bridge.records import made_record, record_attributes
+from prunner.bridge.records import made_record, plain_record, record_attributes
 
 VARIABLE = "KEDRO_LOGGING_CONFIG"
 
@@ -345,6 +345,24 @@ def test_the_parents_record_factory_gets_what_it_would_have_got():
     assert (arrived.name, arrived.msg, arrived.top) == ("a.b", "***", "a")
     args = ({"secret": 1},)
     assert arrived.given == (20, __file__, 1, "%(secret)s", args, "f", "the stack")
+
+
+@pytest.mark.parametrize(
+    "original",
+    [
+        record("%s of %d", "text", 3),
+        record("%(a)s", {"a": 1}),
+        record("text", func="f", sinfo="Stack", extra={"mine": [1]}),
+        logging.LogRecord("a", 15, "no/file", 7, "text", None, None),
+    ],
+)
+def test_a_usual_record_is_what_the_factory_would_make(original):
+    original.created -= 5.0
+    original.exc_text = "as it was formatted"
+    attributes = record_attributes(original)
+    short, long = vars(made_record(attributes)), vars(plain_record(attributes))
+    assert short.pop("relativeCreated") == pytest.approx(long.pop("relativeCreated"), abs=0.01)
+    assert short == long
 
 
 # --- handle_here ------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from kedro.runner.runner import AbstractRunner
 
 from prunner.planning.plan import RunPlan, Step
+from prunner.planning.ready import ReadyQueue
 from prunner.planning.scheduler import PARENT, Release, Scheduler, Start, TakeBack
 
 
@@ -303,6 +304,23 @@ def test_after_a_step_that_took_long_its_function_is_not_short_for_a_while():
     assert max(map(len, sent)) > 1
 
 
+def test_a_step_that_took_as_long_as_before_says_nothing_of_others_with_its_function():
+    seconds = {**dict.fromkeys(range(40), 0.001), 0: 9.0}
+    scheduler = Scheduler(plan_of(independent_steps(40), seconds=seconds, functions=[1] * 39 + [2]))
+    assert starts(scheduler.worker_ready(0)) == [(0, 0)]
+    assert len(starts(scheduler.step_finished(0, 9.1))) > 1
+
+
+def test_a_step_that_took_longer_than_before_warns_of_others_with_its_function():
+    plan = plan_of(
+        independent_steps(40), seconds=dict.fromkeys(range(40), 0.001), functions=[1] * 40
+    )
+    scheduler = Scheduler(plan)
+    batch = starts(scheduler.worker_ready(0))
+    sent = [starts(scheduler.step_finished(step, 0.1)) for step, _ in batch]
+    assert sent == [[]] * (len(batch) - 1) + [[(len(batch), 0)]]
+
+
 def test_a_chain_of_short_steps_goes_to_one_worker():
     chain = [(["raw"], ["a"]), (["a"], ["b"]), (["b"], ["c"])]
     scheduler = Scheduler(short(chain))
@@ -382,6 +400,26 @@ def test_of_equals_the_one_that_frees_most_memory_comes_first():
     scheduler.step_finished(0, 1.0, sizes[0])
     assert starts(scheduler.step_finished(1, 1.0, sizes[1])) == [(3, 1)]
     assert starts(scheduler.step_finished(2, 1.0)) == [(4, 0)]
+
+
+def test_priorities_that_depend_on_memory_are_found_once_for_each_step(monkeypatch):
+    """And once more where a dataset has one consumer left, however many it had."""
+    pushed: Counter[int] = Counter()
+    push = ReadyQueue.push
+
+    def counted(queue, step, rank, frees=0):
+        pushed[step] += 1
+        push(queue, step, rank, frees)
+
+    monkeypatch.setattr(ReadyQueue, "push", counted)
+    plan = plan_of([(["raw"], ["a"]), *((["a", "raw"], [f"d{i}"]) for i in range(300))])
+    scheduler = Scheduler(plan)
+    todo = starts(scheduler.worker_ready(0))
+    while todo:
+        step, _ = todo.pop()
+        todo += starts(scheduler.step_finished(step, 1.0, {"a": 1000} if not step else {}))
+    assert scheduler.finished
+    assert sum(pushed.values()) <= len(plan.steps) + 1
 
 
 def makespan(plan, seconds, workers):
