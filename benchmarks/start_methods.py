@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -13,26 +12,12 @@ from pathlib import Path
 from benchmarks import machine, nodes
 from benchmarks.cases import WARM_START, Case
 from benchmarks.child import Answer, Request
+from benchmarks.environment import measured_environment
 from benchmarks.process import run_process
-from benchmarks.records import FAILED, LIMIT, OK, Measurement, Results
+from benchmarks.records import FAILED, LIMIT, OK, Measurement, Results, show
 from benchmarks.subjects import KEDRO, PRUNNER, Subject
 
-ROOT = Path(__file__).resolve().parent.parent
-
-_QUIET = ROOT / "benchmarks" / "quiet_logging.yml"
 _CPU_SECONDS = 0.05
-
-# Of the person who measures; they would change what is measured.
-_FOREIGN = ("KEDRO_ENV", "KEDRO_LOGGING_CONFIG", "KEDRO_MP_CONTEXT", "PRUNNER_START_METHOD")
-
-# With more threads than one, a numeric library would be parallel without any runner.
-_THREADS = (
-    "MKL_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
 
 
 @dataclass(frozen=True)
@@ -86,7 +71,7 @@ def measure_all(plan: Plan, after_round: Callable[[Results], None]) -> Results:
                 results.measurements.append(found)
                 if found.status == LIMIT:
                     hopeless.add((case, subject))
-                _show(found, plan.rounds)
+                show(found, plan.rounds)
         after_round(results)
     return results
 
@@ -145,23 +130,4 @@ def _demo_command(case: Case, subject: Subject, folder: Path) -> tuple[list[str]
 
 
 def _environment(case: Case, subject: Subject) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
-    kept.update(dict.fromkeys(_THREADS, "1"))
-    # Wide, so that the last line of an error is a whole one.
-    kept.update(PYTHONUTF8="1", DO_NOT_TRACK="1", COLUMNS="300")
-    if case.kind != "demo":
-        kept["KEDRO_LOGGING_CONFIG"] = str(_QUIET)
-    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    kept["PYTHONPATH"] = os.pathsep.join(paths)
-    return {**kept, **subject.environment}
-
-
-def _show(found: Measurement, rounds: int) -> None:
-    word = "" if found.status == OK else f"  {found.status}: {found.message}"
-    left = f"  ({found.left_behind} processes left behind)" if found.left_behind else ""
-    print(
-        f"round {found.round}/{rounds}  {found.case:14} {found.subject:20} "
-        f"{found.wall:7.2f} s{left}{word}",
-        file=sys.stderr,
-        flush=True,
-    )
+    return {**measured_environment(quiet=case.kind != "demo"), **subject.environment}
