@@ -49,14 +49,14 @@ def draw_all(results: Results, folder: Path) -> list[Path]:
     if cases:
         panels = [(results.cases[case], _bars(results, case, _time_bar)) for case in cases]
         path = folder / f"{results.suite}-times.png"
-        drawn.append(_draw("Time of the whole process, seconds", panels, path))
+        drawn.append(draw_panels("Time of the whole process, seconds", panels, path))
         panels = [(results.cases[case], _bars(results, case, _memory_bar)) for case in cases]
         path = folder / f"{results.suite}-memory.png"
-        drawn.append(_draw("Peak memory of all processes together, MB", panels, path))
+        drawn.append(draw_panels("Peak memory of all processes together, MB", panels, path))
     warm = [Bar(row.subject, _scaled(row.cost, 1000)) for row in warm_rows(results)]
     if warm:
         path = folder / f"{results.suite}-per-node.png"
-        drawn.append(_draw("Milliseconds per node", [(results.cases[WARM], warm)], path))
+        drawn.append(draw_panels("Milliseconds per node", [(results.cases[WARM], warm)], path))
     return drawn
 
 
@@ -76,7 +76,17 @@ def _scaled(spread: Spread, factor: float) -> Spread:
     return Spread(spread.median * factor, spread.low * factor, spread.high * factor)
 
 
-def _draw(title: str, panels: Sequence[tuple[str, Sequence[Bar]]], path: Path) -> Path:
+def draw_panels(title: str, panels: Sequence[tuple[str, Sequence[Bar]]], path: Path) -> Path:
+    """Draw one panel of bars for each case, two beside each other.
+
+    Args:
+        title: What stands above all.
+        panels: The title and the bars of each.
+        path: The file.
+
+    Returns:
+        The file.
+    """
     # Late and with this backend, as the tables need neither matplotlib nor a display.
     import matplotlib
 
