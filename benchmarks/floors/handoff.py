@@ -1,7 +1,8 @@
 """Probes of the hand-off: from the end of one node's function to the beginning of the next.
 
 Nothing is taken off for dispatch, which is part of what a pipeline waits for. Consumers that
-pause are on both workers, and so one of them in another process than the producer.
+pause are on both workers, and so one of them in another process than the producer. Each
+worker has imported before what the data needs, as it has in any run but its first.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import Any
 from kedro.pipeline import Pipeline, node
 
 from benchmarks.floors.bare import BareMemory
-from benchmarks.floors.dispatch import make_runner
-from benchmarks.floors.handoff_data import Mark, bytes_of, consume, make, produce
+from benchmarks.floors.dispatch import WORKERS, make_runner
+from benchmarks.floors.handoff_data import Mark, bytes_of, consume, make, prepare, produce
 from benchmarks.floors.samples import Request, Sample
 from benchmarks.running import run_once
 
@@ -53,7 +54,7 @@ class Transfer:
         return max(began.seconds - end.seconds for end, began in self._run(consumers, 0.0))
 
     def _run(self, consumers: int, pause: float) -> Sequence[tuple[Mark, Mark]]:
-        inputs = {**self._inputs, "pause": pause}
+        inputs = {**self._inputs, "pause": pause, "wait": _PAUSE}
         _, outputs = run_once(self._runner, _pipeline(consumers), inputs)
         lengths = {length for _, _, length in outputs.values()}
         assert len(outputs) == consumers and len(lengths) == 1 and lengths.pop() > 0
@@ -61,10 +62,12 @@ class Transfer:
 
 
 def _pipeline(consumers: int) -> Pipeline:
+    ready = [f"ready{i}" for i in range(WORKERS)]
     inputs = ["data", "produced", "pause"]
     return Pipeline(
         [
-            node(produce, ["kind", "size"], ["data", "produced"], name="producer"),
+            *(node(prepare, ["kind", "wait"], name, name=f"prepare-{name}") for name in ready),
+            node(produce, ["kind", "size", *ready], ["data", "produced"], name="producer"),
             *(node(consume, inputs, f"end{i}", name=f"consumer{i}") for i in range(consumers)),
         ]
     )

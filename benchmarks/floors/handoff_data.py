@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+_PROBE = 10_000  # rows of a frame that tells the size of a row
 _NUMBERS = 3  # columns
 _NAMES = 1000  # different strings
 
@@ -30,8 +31,16 @@ class Mark(NamedTuple):
         return cls(os.getpid(), time.monotonic())
 
 
-def produce(kind: str, size: int) -> tuple[Any, Mark]:
-    """Make the data; the mark is of the end of this function."""
+def prepare(kind: str, pause: float) -> bool:
+    """Import what the kind needs, and keep a worker busy until the other one does the same."""
+    make(kind, _PROBE)
+    time.sleep(pause)
+    return True
+
+
+def produce(kind: str, size: int, *prepared: bool) -> tuple[Any, Mark]:
+    """Make the data when all are prepared; the mark is of the end of this function."""
+    assert all(prepared)
     data = make(kind, size)
     return data, Mark.now()
 
@@ -55,8 +64,7 @@ def make(kind: str, size: int) -> Any:
     if kind == "million":
         return [(number, number / 2) for number in range(size)]
     frame = _FRAMES[kind]
-    probe = 10_000
-    return frame(size * probe // bytes_of(frame(probe)))
+    return frame(size * _PROBE // bytes_of(frame(_PROBE)))
 
 
 def bytes_of(data: Any) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.floors.points import GROUPS
+from benchmarks.floors.points import GROUPS, in_unit
 from benchmarks.floors.records import Floors
 from benchmarks.floors.verdicts import Verdict, by_group, judge_all
 
@@ -87,17 +87,17 @@ def _draw_line(axis: Any, position: int, verdict: Verdict) -> None:
     if verdict.point.target is not None:
         at = verdict.point.target
         axis.plot([at, at], [position - 0.3, position + 0.3], color="black", linewidth=2.5)
-    # At the right edge, where no point of the plot can be below it.
-    axis.annotate(
-        f"{median:.2f}",
-        (1.01, position),
-        xycoords=("axes fraction", "data"),
-        va="center",
-        fontsize=10,
-        color=colour,
-        fontweight="bold",
-        annotation_clip=False,
-    )
+    # At the right edge, where no point of the plot can be below them.
+    unit = verdict.point.unit
+    times = f"{in_unit(verdict.figure.median, unit)} / {in_unit(verdict.limit.median, unit)}"
+    _write(axis, position - 0.13, f"{median:.2f}", fontsize=10, color=colour, fontweight="bold")
+    _write(axis, position + 0.2, times, fontsize=7.5, color="#555555")
+
+
+def _write(axis: Any, position: float, text: str, **style: Any) -> None:
+    place = ("axes fraction", "data")
+    at = (1.01, position)
+    axis.annotate(text, at, xycoords=place, va="center", annotation_clip=False, **style)
 
 
 def _draw_legend(figure: Any, pyplot: Any, verdicts: Sequence[Verdict]) -> None:

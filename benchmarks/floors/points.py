@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from benchmarks.tables import number
+
 KINDS = {
     "array": "a 200 MB float64 array",
     "pandas": "a 200 MB pandas DataFrame (numbers and strings)",
@@ -20,6 +22,9 @@ GROUPS = {
     "warm runs": "Warm runs: start-up of a later run",
     "CPU use": "CPU use: two workers on two cores",
 }
+
+
+_SCALES = {"us": 1e6, "ms": 1e3, "s": 1.0, "MB": 1e-6}
 
 
 @dataclass(frozen=True)
@@ -188,6 +193,11 @@ POINTS = (
     Point("cpu", "cpu", "CPU use", "40 nodes of 50 ms", "half of SequentialRunner", "s", 1.1),
     Point("cpu-loky", "cpu", "CPU use", "40 nodes of 50 ms", "40 bare loky calls", "s"),
 )
+
+
+def in_unit(value: float, unit: str) -> str:
+    """Write a figure with its unit."""
+    return f"{number(value * _SCALES[unit])} {unit}"
 
 
 def select(only: Iterable[str]) -> list[str]:

@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.floors.plots import draw_all
-from benchmarks.floors.points import GROUPS
+from benchmarks.floors.points import GROUPS, in_unit
 from benchmarks.floors.records import Floors
 from benchmarks.floors.verdicts import Verdict, by_group, judge_all
 from benchmarks.summary import Spread
 from benchmarks.tables import markdown_table, number
-
-_SCALES = {"us": 1e6, "ms": 1e3, "s": 1.0, "MB": 1e-6}
 
 _HOW = """\
 Each probe is one fresh Python process per round, in which the limit and prunner are measured in
@@ -27,11 +25,6 @@ the time from the end of the producer's function to the beginning of the consume
 included. `kedro run` is timed from outside, with Kedro's own logging; its CPU time is that of all
 processes that have been waited for.
 """
-
-
-def in_unit(value: float, unit: str) -> str:
-    """Write a figure with its unit."""
-    return f"{number(value * _SCALES[unit])} {unit}"
 
 
 def table(verdicts: Sequence[Verdict]) -> str:

@@ -9,7 +9,8 @@ from benchmarks.peers.work import READERS, Work
 
 COLD, WARM = "cold", "warm"
 
-_WARM_RUNS = 4  # of which the first is not counted
+# In one process; the first of several is not counted.
+RUNS = {COLD: 1, WARM: 4}
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Case:
     @property
     def runs(self) -> int:
         """How often a process runs the graph."""
-        return 1 if self.mode == COLD else _WARM_RUNS
+        return RUNS[self.mode]
 
 
 def _cases(*works: Work) -> tuple[Case, ...]:
@@ -52,7 +53,7 @@ def _cases(*works: Work) -> tuple[Case, ...]:
 
 
 FULL = _cases(Work("trivial", 1000), Work("array", 200), Work("cpu", 40))
-QUICK = _cases(Work("trivial", 100), Work("array", 50), Work("cpu", 8))
+QUICK = _cases(Work("trivial", 50), Work("array", 50), Work("cpu", 8))
 
 
 def select(quick: bool, only: Iterable[str]) -> list[Case]:

@@ -17,8 +17,9 @@ _HOW = """\
 The same node functions, with two workers each, and each measurement in a fresh process. *Cold*
 is a process that runs the graph once, timed from outside: imports, start, run, end. *Warm* is a
 later run in a process that has run the graph before, timed inside. Each result is checked. `> N`
-stands for a process that was ended after N seconds. Kedro's runners and prunner run one named node
-for each call, with a catalog; the others are used as their documentation recommends:
+stands for a process that was ended before it had come to its end: N is the limit of a process,
+divided by its number of runs if it was warm. Kedro's runners and prunner run one named node for
+each call, with a catalog; the others are used as their documentation recommends:
 """
 
 

@@ -40,14 +40,14 @@ class Plan:
     quick: bool
 
 
-def measure_all(plan: Plan, after_round: Callable[[Results], None]) -> Results:
+def measure_all(plan: Plan, after_each: Callable[[Results], None]) -> Results:
     """Measure all pairs of case and peer, round after round.
 
     A pair that has once exceeded the limit, or is not installed, is not tried again.
 
     Args:
         plan: What to measure.
-        after_round: Called with what is known after each round.
+        after_each: Called with what is known after each measurement.
 
     Returns:
         All that was found.
@@ -73,7 +73,7 @@ def measure_all(plan: Plan, after_round: Callable[[Results], None]) -> Results:
                 if found.status in (LIMIT, SKIPPED):
                     hopeless.add((case.name, peer.name))
                 show(found, plan.rounds)
-        after_round(results)
+                after_each(results)
     return results
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from benchmarks.peers.cases import COLD, mode_of
+from benchmarks.peers.cases import COLD, RUNS, mode_of
 from benchmarks.peers.subjects import PRUNNER
 from benchmarks.records import OK, Results
 from benchmarks.summary import Row, Spread, rows_of
@@ -20,7 +20,8 @@ class PeerRow:
         peer: Its name.
         seconds: The whole process if cold, a later run if warm.
         peak: The most bytes of memory of all processes.
-        over_limit: The limit in seconds, if nothing is known but that it was exceeded.
+        over_limit: What is known to be exceeded, in seconds, if that is all that is known: the
+            limit of a process by its number of runs.
         ratio: How many times as long as prunner it takes, at least where ``over_limit`` is known.
         trouble: What went wrong, in words.
     """
@@ -38,13 +39,15 @@ def peer_rows(results: Results, case: str) -> list[PeerRow]:
     rows = rows_of(results, case)
     seconds = {row.subject: _seconds(results, case, row) for row in rows}
     own = seconds.get(PRUNNER)
-    return [_peer_row(row, seconds[row.subject], own) for row in rows]
+    runs = RUNS[mode_of(case)]
+    return [_peer_row(row, seconds[row.subject], own, runs) for row in rows]
 
 
-def _peer_row(row: Row, seconds: Spread | None, own: Spread | None) -> PeerRow:
-    known = seconds.median if seconds else row.over_limit
+def _peer_row(row: Row, seconds: Spread | None, own: Spread | None, runs: int) -> PeerRow:
+    over_limit = None if row.over_limit is None else row.over_limit / runs
+    known = seconds.median if seconds else over_limit
     ratio = known / own.median if known is not None and own else None
-    return PeerRow(row.subject, seconds, row.peak, row.over_limit, ratio, row.trouble)
+    return PeerRow(row.subject, seconds, row.peak, over_limit, ratio, row.trouble)
 
 
 def _seconds(results: Results, case: str, row: Row) -> Spread | None:

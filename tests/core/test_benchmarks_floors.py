@@ -10,9 +10,9 @@ from benchmarks.__main__ import main
 from benchmarks.floors.child import place_of
 from benchmarks.floors.graphs import Graph, random_graph
 from benchmarks.floors.plots import draw_all
-from benchmarks.floors.points import GROUPS, POINTS, Point, select
+from benchmarks.floors.points import GROUPS, POINTS, Point, in_unit, select
 from benchmarks.floors.records import Floors
-from benchmarks.floors.report import document, in_unit, sentences, table
+from benchmarks.floors.report import document, sentences, table
 from benchmarks.floors.samples import Sample
 from benchmarks.floors.verdicts import by_group, judge, judge_all
 from benchmarks.report import write_report

@@ -55,6 +55,9 @@ def test_what_did_not_end_is_at_least_as_long_as_the_limit(results: Results) -> 
     found = {row.peer: row for row in peer_rows(results, COLD)}
     assert (found["kedro parallel"].seconds, found["kedro parallel"].ratio) == (None, 30.0)
     assert (found["ray"].ratio, found["joblib"].ratio) == (None, None)
+    # Four runs have not ended in 60 seconds: one takes more than 15.
+    results.measurements.append(Measurement(1, WARM, "kedro parallel", LIMIT, 60.0))
+    assert peer_rows(results, WARM)[-1].over_limit == 15.0
 
 
 def test_who_is_faster(results: Results) -> None:
