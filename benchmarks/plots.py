@@ -120,7 +120,8 @@ def _draw_panel(axis: Any, name: str, bars: Sequence[Bar]) -> None:
     logarithmic = bool(known) and max(known) / min(known) >= _LOGARITHMIC_FROM
     if logarithmic:
         axis.set_xscale("log")
-        axis.set_xlim(min(known) / 2, max(known) * 4)
+        lowest = min([*known, *(bar.value.low for bar in bars if bar.value and bar.value.low > 0)])
+        axis.set_xlim(lowest / 1.5, max(known) * 4)
     elif known:
         axis.set_xlim(0, max(known) * 1.25)
     for position, bar in enumerate(bars):
@@ -130,10 +131,18 @@ def _draw_panel(axis: Any, name: str, bars: Sequence[Bar]) -> None:
     axis.spines[["top", "right"]].set_visible(False)
     axis.tick_params(axis="x", labelsize=8)
     if logarithmic:
+        axis.set_xticks(_ticks(*axis.get_xlim()))
+        axis.minorticks_off()
         axis.xaxis.set_major_formatter("{x:g}")
         axis.grid(axis="x", color="#dddddd")
         axis.set_axisbelow(True)
         axis.set_xlabel("logarithmic scale", fontsize=8)
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Round numbers between two others on a logarithmic scale: 1, 3, 10, 30, ..."""
+    found = (factor * 10.0**power for power in range(-6, 7) for factor in (1, 3))
+    return [tick for tick in found if low <= tick <= high]
 
 
 def _draw_bar(axis: Any, position: int, bar: Bar, logarithmic: bool) -> None:

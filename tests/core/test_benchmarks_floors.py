@@ -94,6 +94,11 @@ def test_points_are_complete() -> None:
         assert f"def {function}(request: Request)" in source.read_text(encoding="utf-8")
 
 
+def test_a_probe_may_be_told_from_others_with_the_same_beginning() -> None:
+    assert place_of("handoff-arrow") == place_of("handoff-array") == "handoff:to_next_node"
+    assert place_of("handoff-8-memory") == "peak:of_eight_consumers"
+
+
 @pytest.mark.parametrize(
     ("only", "probes"),
     [
@@ -136,7 +141,10 @@ def test_random_graphs_are_layered_and_scaled() -> None:
     for graph in graphs:
         assert 50 <= len(graph.seconds) == len(graph.parents) <= 500
         assert all(max(parents, default=-1) < i for i, parents in enumerate(graph.parents))
-        assert not graph.parents[0] and graph.parents[-1]
+        depths: list[int] = []
+        for parents in graph.parents:
+            depths.append(max((depths[parent] + 1 for parent in parents), default=0))
+        assert depths == sorted(depths) and 2 <= depths[-1] < 15
         assert graph.lower_bound(8) == pytest.approx(3.0)
     # Some are bound by their longest path, some by the number of workers.
     assert len({graph.critical_path > 2.99 for graph in graphs}) == 2
