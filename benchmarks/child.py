@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,30 +42,12 @@ class Request:
     method: str
     workers: int | None = None
 
-    def write(self, path: Path) -> None:
-        """Write the request into a file."""
-        path.write_text(json.dumps(asdict(self)), encoding="utf-8")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the process found.
-
-    Attributes:
-        runs: Number of nodes and seconds of each run.
-    """
-
-    runs: list[tuple[int, float]]
-
-    @classmethod
-    def read(cls, path: Path) -> Answer:
-        """Read the answer from a file."""
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return cls([(count, seconds) for count, seconds in found["runs"]])
-
 
 def main(request: Path, answer: Path) -> None:
-    """Do what is asked for in one file, and answer in another."""
+    """Do what is asked for in one file, and answer in another.
+
+    The answer has the number of nodes and the seconds of each run.
+    """
     wanted = Request(**json.loads(request.read_text(encoding="utf-8")))
     from benchmarks.running import seconds_of
     from benchmarks.workloads import build
@@ -73,8 +55,7 @@ def main(request: Path, answer: Path) -> None:
     work = [build(wanted.kind, size, wanted.loops) for size in wanted.sizes]
     runner = _make_runner(wanted)
     runs = [(len(one.pipeline.nodes), seconds_of(runner, one)) for one in work]
-    found = Answer(runs[wanted.unrecorded :])
-    answer.write_text(json.dumps(asdict(found)), encoding="utf-8")
+    answer.write_text(json.dumps({"runs": runs[wanted.unrecorded :]}), encoding="utf-8")
 
 
 def _make_runner(wanted: Request) -> AbstractRunner:

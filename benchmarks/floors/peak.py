@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import asdict
 
+from benchmarks.asking import ask
 from benchmarks.child import Request as RunRequest
 from benchmarks.environment import measured_environment
 from benchmarks.floors.dispatch import WORKERS
 from benchmarks.floors.samples import Request, Sample
 from benchmarks.nodes import MEGABYTE
-from benchmarks.process import Outcome, run_process
+from benchmarks.process import Outcome
+from benchmarks.records import OK
 from benchmarks.subjects import PRUNNER
 
 _MEGABYTES = 200
@@ -32,10 +32,7 @@ def of_eight_consumers(request: Request) -> Iterator[Sample]:
 
 
 def _run(megabytes: int) -> Outcome:
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
-        asked, answer = Path(name, "request.json"), Path(name, "answer.json")
-        RunRequest("array-for-8", (megabytes,), 0, 0, PRUNNER, "loky", WORKERS).write(asked)
-        command = [sys.executable, "-m", "benchmarks.child", str(asked), str(answer)]
-        done = run_process(command, measured_environment(), Path(name), _LIMIT, _INTERVAL)
-        assert done.status == "ok", done.last_line
-        return done
+    request = RunRequest("array-for-8", (megabytes,), 0, 0, PRUNNER, "loky", WORKERS)
+    done, _ = ask("benchmarks.child", asdict(request), measured_environment(), _LIMIT, _INTERVAL)
+    assert done.status == OK, done.last_line
+    return done

@@ -56,7 +56,7 @@ def sentences(floors: Floors) -> list[str]:
     missed = [verdict for verdict in judged if not verdict.met]
     lines = [f"{len(judged) - len(missed)} of {len(judged)} targets are met."]
     lines += [
-        f"Not met: `{verdict.point.name}` is {number(verdict.ratio.median)} of the limit, "
+        f"Not met: `{verdict.point.name}` is {number(verdict.ratio.median)} times its limit, "
         f"{verdict.point.target:g} is wanted."
         for verdict in missed
     ]

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from time import perf_counter
 
 from benchmarks import machine
+from benchmarks.asking import ask
 from benchmarks.environment import measured_environment
 from benchmarks.floors.records import Floors
 from benchmarks.floors.samples import Request, Sample
-from benchmarks.process import run_process
 
-_LIMIT = 240.0  # seconds that one probe may take
+_LIMIT = 600.0  # seconds that one probe may take
 
 # What a point is about, or what makes the start of a process longer.
 _PACKAGES = ("kedro-telemetry", "kedro-viz", "pandas", "polars", "pyarrow")
@@ -63,22 +60,17 @@ def _versions(packages: Iterable[str]) -> Iterable[tuple[str, str]]:
 
 def _measure(found: Floors, request: Request) -> None:
     start = perf_counter()
-    with tempfile.TemporaryDirectory(
-        prefix="prunner-benchmark-", ignore_cleanup_errors=True
-    ) as name:
-        asked, answer = Path(name, "request.json"), Path(name, "answer.json")
-        asked.write_text(json.dumps(asdict(request)), encoding="utf-8")
-        command = [sys.executable, "-m", "benchmarks.floors.child", str(asked), str(answer)]
-        environment = measured_environment(quiet=request.probe != "info")
-        # Looked at rarely, as looking takes time of the CPU on which the probe measures.
-        outcome = run_process(command, environment, Path(name), _LIMIT, interval=5.0)
-        if outcome.status == "ok" and answer.exists():
-            samples = json.loads(answer.read_text(encoding="utf-8"))
-            found.samples += [(request.round, Sample(*sample)) for sample in samples]
-            word = "" if samples else "  nothing to measure here"
-        else:
-            found.failures[request.probe] = f"{outcome.status}: {outcome.last_line}"
-            word = f"  {outcome.status}: {outcome.last_line}"
+    environment = measured_environment(quiet=request.probe != "info")
+    # Looked at rarely, as looking takes time of the CPU on which the probe measures.
+    outcome, answer = ask(
+        "benchmarks.floors.child", asdict(request), environment, _LIMIT, interval=5.0
+    )
+    if answer is not None:
+        found.samples += [(request.round, Sample(*sample)) for sample in answer]
+        word = "" if answer else "  nothing to measure here"
+    else:
+        found.failures[request.probe] = f"{outcome.status}: {outcome.last_line}"
+        word = f"  {found.failures[request.probe]}"
     seconds = perf_counter() - start
     line = f"round {request.round}/{request.rounds}  {request.probe:20} {seconds:6.1f} s{word}"
     print(line, file=sys.stderr, flush=True)

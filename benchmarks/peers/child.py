@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -28,10 +28,6 @@ class Request:
     size: int
     loops: int
     runs: int
-
-    def write(self, path: Path) -> None:
-        """Write the request into a file."""
-        path.write_text(json.dumps(asdict(self)), encoding="utf-8")
 
 
 def main(request: Path, answer: Path) -> None:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import sys
-import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
-from pathlib import Path
 
 from benchmarks import machine, nodes
+from benchmarks.asking import ask
 from benchmarks.environment import measured_environment
 from benchmarks.peers.cases import Case
 from benchmarks.peers.child import Request
 from benchmarks.peers.subjects import PEERS, Peer
-from benchmarks.process import run_process
-from benchmarks.records import FAILED, LIMIT, OK, SKIPPED, Measurement, Results, show
+from benchmarks.records import FAILED, LIMIT, SKIPPED, Measurement, Results, show
 
 _CPU_SECONDS = 0.05
 _INTERVAL = 0.1  # seconds between two looks at the memory, which take time of the CPU
@@ -89,17 +85,11 @@ def _measure(number: int, case: Case, peer: Peer, loops: int, limit: float) -> M
     if not peer.installed:
         message = f"{peer.package} is not installed"
         return Measurement(number, case.name, peer.name, SKIPPED, 0.0, message=message)
-    with tempfile.TemporaryDirectory(
-        prefix="prunner-benchmark-", ignore_cleanup_errors=True
-    ) as name:
-        asked, answer = Path(name, "request.json"), Path(name, "answer.json")
-        work = case.work
-        Request(peer.start, work.kind, work.size, loops, case.runs).write(asked)
-        command = [sys.executable, "-m", "benchmarks.peers.child", str(asked), str(answer)]
-        environment = {**measured_environment(), "RAY_USAGE_STATS_ENABLED": "0"}
-        outcome = run_process(command, environment, Path(name), limit, _INTERVAL)
-        good = outcome.status == OK and answer.exists()
-        runs = json.loads(answer.read_text(encoding="utf-8"))["runs"] if good else []
+    work = case.work
+    request = Request(peer.start, work.kind, work.size, loops, case.runs)
+    environment = {**measured_environment(), "RAY_USAGE_STATS_ENABLED": "0"}
+    outcome, answer = ask("benchmarks.peers.child", asdict(request), environment, limit, _INTERVAL)
+    runs = answer["runs"] if answer is not None else []
     return Measurement(
         round=number,
         case=case.name,

@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from benchmarks.__main__ import main
+from benchmarks.asking import ask
 from benchmarks.cases import FULL, NOTHING, QUICK, WARM, Case, select
-from benchmarks.child import Answer
 from benchmarks.process import run_process
 from benchmarks.records import FAILED, LIMIT, Measurement, Results
 from benchmarks.report import write_report
@@ -199,10 +199,18 @@ def test_suites_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert "start-methods" in capsys.readouterr().out
 
 
-def test_answer_is_read(tmp_path: Path) -> None:
-    path = tmp_path / "answer.json"
-    path.write_text('{"runs": [[10, 0.5]]}', encoding="utf-8")
-    assert Answer.read(path).runs == [(10, 0.5)]
+def test_a_process_is_asked_and_answers() -> None:
+    # This module of the standard library copies one JSON file into another.
+    outcome, answer = ask("json.tool", {"runs": [[10, 0.5]]}, os.environ, limit=60, interval=0.05)
+    assert outcome.status == "ok"
+    assert answer == {"runs": [[10, 0.5]]}
+
+
+def test_a_process_that_fails_gives_no_answer() -> None:
+    outcome, answer = ask("json.no_tool", {}, os.environ, limit=60, interval=0.05)
+    assert outcome.status == FAILED
+    assert "no_tool" in outcome.last_line
+    assert answer is None
 
 
 _TREE = """

@@ -170,7 +170,7 @@ def test_table_has_limit_figure_ratio_and_verdict(floors: Floors) -> None:
 def test_sentences_name_what_is_missed_or_failed(floors: Floors) -> None:
     assert sentences(floors) == [
         "2 of 3 targets are met.",
-        "Not met: `warm` is 2.50 of the limit, 1 is wanted.",
+        "Not met: `warm` is 2.50 times its limit, 1 is wanted.",
         "Failed: `info` (failed: boom).",
     ]
 
