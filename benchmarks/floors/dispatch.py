@@ -20,7 +20,7 @@ from benchmarks.running import make_catalog, run_once, seconds_of
 from benchmarks.workloads import Workload, build
 
 WORKERS = 2
-_FEW = 100
+_FEW, _MORE, _MANY = 100, 1000, 10_000  # nodes
 _UNUSED = 1000
 
 
@@ -62,7 +62,7 @@ def against_loky(request: Request) -> Iterator[Sample]:
     runner, few, many = warm_runner(), trivial(_FEW), trivial(count)
     silent = Pipeline([node(_swallow, "argument", None, name=f"node{i}") for i in range(count)])
     with BareLoky(WORKERS) as loky:
-        for _ in range(request.repeats):
+        for _ in range(request.repeats if count < _MANY else 1):
             bare_few, bare = loky.seconds(_FEW, nothing), loky.seconds(count, nothing)
             own_few, own = seconds_of(runner, few), seconds_of(runner, many)
             quiet, _ = run_once(runner, silent, {"argument": 1})
@@ -75,20 +75,17 @@ def against_loky(request: Request) -> Iterator[Sample]:
 
 
 def growth(request: Request) -> Iterator[Sample]:
-    """Compare a node among many with a node among few."""
+    """Compare a node among many with a node among few, once: the rounds repeat it."""
     runner = warm_runner()
-    sizes = (_FEW, 1000, 10_000)
-    work = [trivial(size) for size in sizes]
-    for _ in range(request.repeats):
-        few, more, many = (seconds_of(runner, one) for one in work)
-        yield Sample("growth", few / sizes[0], many / sizes[2])
-        low, high = marginal(few, more, sizes[1] - sizes[0]), marginal(more, many, 9000)
-        yield Sample("growth-marginal", low, high)
+    few, more, many = (seconds_of(runner, trivial(size)) for size in (_FEW, _MORE, _MANY))
+    yield Sample("growth", few / _FEW, many / _MANY)
+    low, high = marginal(few, more, _MORE - _FEW), marginal(more, many, _MANY - _MORE)
+    yield Sample("growth-marginal", low, high)
 
 
 def unused_datasets(request: Request) -> Iterator[Sample]:
     """Compare a large catalog with one that has only what the pipeline uses."""
-    runner, work = warm_runner(), trivial(1000)
+    runner, work = warm_runner(), trivial(_MORE)
     for _ in range(request.repeats * 2):
         small = make_catalog(runner, work.inputs)
         large = _with_unused(make_catalog(runner, work.inputs))
