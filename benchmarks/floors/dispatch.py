@@ -1,13 +1,16 @@
 """Probes of dispatch: what a node costs if it does nothing.
 
 The nodes return a small number, and ``run`` gives back a dataset for each, as it does in any
-project; these are dropped when the clock has stopped. A variant has nodes without outputs.
+project; these are dropped when the clock has stopped. One variant has nodes without outputs, and
+one runs no node: what is left is what Kedro does with each dataset before a runner starts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from time import perf_counter
+from typing import Any
 
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline, node
@@ -68,10 +71,26 @@ def against_loky(request: Request) -> Iterator[Sample]:
             quiet, _ = run_once(runner, silent, {"argument": 1})
             yield Sample(name, bare / count, own / count)
             yield Sample(f"{name}-silent", bare / count, quiet / count)
+            yield Sample(f"{name}-kedro", bare / count, _seconds_of_kedro(many) / count)
             added = count - _FEW
             yield Sample(
                 f"{name}-marginal", marginal(bare_few, bare, added), marginal(own_few, own, added)
             )
+
+
+class _NoRunner(SequentialRunner):
+    """Leaves out all that a runner does itself."""
+
+    def _run(self, *arguments: Any, **options: Any) -> None:
+        """Run nothing."""
+
+
+def _seconds_of_kedro(work: Workload) -> float:
+    runner = _NoRunner()
+    catalog = make_catalog(runner, work.inputs)
+    start = perf_counter()
+    runner.run(work.pipeline, catalog)
+    return perf_counter() - start
 
 
 def growth(request: Request) -> Iterator[Sample]:

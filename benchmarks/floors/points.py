@@ -55,7 +55,8 @@ def _dispatch(count: int) -> list[Point]:
     nodes = f"per node, {count:,} trivial nodes"
     return [
         Point(name, name, group, nodes, loky, "us", 1.0),
-        Point(f"{name}-silent", name, group, f"{nodes} without outputs", loky, "us"),
+        Point(f"{name}-silent", name, group, f"{nodes} without outputs", loky, "us", 1.0),
+        Point(f"{name}-kedro", name, group, f"{nodes}, what Kedro does itself", loky, "us"),
         Point(f"{name}-marginal", name, group, f"{nodes}, beyond the first 100", loky, "us"),
     ]
 

@@ -19,8 +19,10 @@ the median of these, and so not always the quotient of the two medians beside it
 workers (eight for the order) and the options that are its defaults.
 
 Nodes of *dispatch* take a small number and return one; `run()` gives back a dataset for each,
-and these are dropped when the clock has stopped. *beyond the first 100* is the difference of two
-runs by the difference of their numbers of nodes, which takes start-up out. *Hand-off* is
+and these are dropped when the clock has stopped. *what Kedro does itself* is `run()` of a runner
+that runs no node: mostly the dataset that Kedro makes for each output before any runner starts.
+*beyond the first 100* is the difference of two runs by the difference of their numbers of nodes,
+which takes start-up out. *Hand-off* is
 the time from the end of the producer's function to the beginning of the consumer's, dispatch
 included. `kedro run` is timed from outside, with Kedro's own logging; its CPU time is that of all
 processes that have been waited for.
