@@ -1,8 +1,8 @@
-"""Benchmarks of prunner's start methods against Kedro's own runners.
+"""Benchmarks: against what the machine allows, against other libraries, and of start methods.
 
-``python -m benchmarks`` lists what there is. Every measurement is one fresh Python process, timed
-from outside, and the processes of one round alternate (A B C, A B C), so that a machine that
-becomes slower for a while does so for all of them.
+``python -m benchmarks`` lists the suites. ``start-methods`` and ``peers`` time fresh processes,
+which alternate in each round (A B C, A B C); ``floors`` measures a limit and prunner in turns in
+one process. Either way, if the machine is slow for a while, so is all that is compared.
 
 Why not ``pyperf.Runner``: it repeats one benchmark until it is done and only then starts the
 next, it has no time limit after which a whole tree of processes is ended, and it knows the memory

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kedro.io import DataCatalog
     from kedro.runner import AbstractRunner
-
-    from benchmarks.workloads import Workload
 
 # More processes than that cannot be waited for at once on Windows.
 _MOST_WORKERS = 61
@@ -34,6 +31,7 @@ class Request:
         loops: What a CPU-bound node has to do.
         runner: Which runner.
         method: Its start method.
+        workers: How many workers it has; ``None`` for one for each CPU.
     """
 
     kind: str
@@ -42,39 +40,22 @@ class Request:
     loops: int
     runner: str
     method: str
-
-    def write(self, path: Path) -> None:
-        """Write the request into a file."""
-        path.write_text(json.dumps(asdict(self)), encoding="utf-8")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the process found.
-
-    Attributes:
-        runs: Number of nodes and seconds of each run.
-    """
-
-    runs: list[tuple[int, float]]
-
-    @classmethod
-    def read(cls, path: Path) -> Answer:
-        """Read the answer from a file."""
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return cls([(count, seconds) for count, seconds in found["runs"]])
+    workers: int | None = None
 
 
 def main(request: Path, answer: Path) -> None:
-    """Do what is asked for in one file, and answer in another."""
+    """Do what is asked for in one file, and answer in another.
+
+    The answer has the number of nodes and the seconds of each run.
+    """
     wanted = Request(**json.loads(request.read_text(encoding="utf-8")))
+    from benchmarks.running import seconds_of
     from benchmarks.workloads import build
 
     work = [build(wanted.kind, size, wanted.loops) for size in wanted.sizes]
     runner = _make_runner(wanted)
-    runs = [_measure(runner, one) for one in work]
-    found = Answer(runs[wanted.unrecorded :])
-    answer.write_text(json.dumps(asdict(found)), encoding="utf-8")
+    runs = [(len(one.pipeline.nodes), seconds_of(runner, one)) for one in work]
+    answer.write_text(json.dumps({"runs": runs[wanted.unrecorded :]}), encoding="utf-8")
 
 
 def _make_runner(wanted: Request) -> AbstractRunner:
@@ -84,34 +65,12 @@ def _make_runner(wanted: Request) -> AbstractRunner:
 
     import prunner
 
-    workers = min(os.cpu_count() or 1, _MOST_WORKERS)
+    workers = wanted.workers or min(os.cpu_count() or 1, _MOST_WORKERS)
     if wanted.runner == "prunner":
         return prunner.ParallelRunner(workers, start_method=wanted.method)
     if wanted.runner == "kedro":
         return ParallelRunner(workers)
     return SequentialRunner() if wanted.runner == "sequential" else ThreadRunner(workers)
-
-
-def _make_catalog(runner: AbstractRunner, inputs: dict[str, Any]) -> DataCatalog:
-    from kedro.io import DataCatalog, MemoryDataset, SharedMemoryDataCatalog
-    from kedro.runner import ParallelRunner
-
-    # As the session does it.
-    kind = SharedMemoryDataCatalog if isinstance(runner, ParallelRunner) else DataCatalog
-    return kind({name: MemoryDataset(value) for name, value in inputs.items()})
-
-
-def _measure(runner: AbstractRunner, work: Workload) -> tuple[int, float]:
-    from time import perf_counter
-
-    catalog = _make_catalog(runner, work.inputs)
-    start = perf_counter()
-    outputs = runner.run(work.pipeline, catalog)
-    seconds = perf_counter() - start
-    assert set(outputs) == work.pipeline.outputs()
-    wrong = [name for name, dataset in outputs.items() if dataset.load() != work.expected]
-    assert not wrong, f"wrong outputs: {wrong}"
-    return len(work.pipeline.nodes), seconds
 
 
 if __name__ == "__main__":

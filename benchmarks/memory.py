@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -12,7 +13,19 @@ _MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 (prunner's data is looked for he
 _KIBIBYTE = 1024
 
 
-def tree_bytes(root: int, pids: Iterable[int]) -> int:
+class TreeBytes(NamedTuple):
+    """The memory of several processes together.
+
+    Attributes:
+        processes: Bytes that the processes have mapped.
+        with_files: The same with prunner's files in memory that none of them has mapped.
+    """
+
+    processes: int
+    with_files: int
+
+
+def tree_bytes(root: int, pids: Iterable[int]) -> TreeBytes:
     """Say how much memory several processes take together.
 
     Memory that several processes share is divided between them where the system can say so
@@ -27,9 +40,9 @@ def tree_bytes(root: int, pids: Iterable[int]) -> int:
         Bytes.
     """
     sizes = [_process_bytes(pid) for pid in pids]
-    mapped = sum(shared for _, shared in sizes)
+    own, mapped = sum(own for own, _ in sizes), sum(shared for _, shared in sizes)
     # A file in memory takes its room even while no process has it mapped.
-    return sum(own for own, _ in sizes) + max(mapped, _bytes_of_memory_files(root))
+    return TreeBytes(own + mapped, own + max(mapped, _bytes_of_memory_files(root)))
 
 
 def measure_name() -> str:

@@ -49,14 +49,14 @@ def draw_all(results: Results, folder: Path) -> list[Path]:
     if cases:
         panels = [(results.cases[case], _bars(results, case, _time_bar)) for case in cases]
         path = folder / f"{results.suite}-times.png"
-        drawn.append(_draw("Time of the whole process, seconds", panels, path))
+        drawn.append(draw_panels("Time of the whole process, seconds", panels, path))
         panels = [(results.cases[case], _bars(results, case, _memory_bar)) for case in cases]
         path = folder / f"{results.suite}-memory.png"
-        drawn.append(_draw("Peak memory of all processes together, MB", panels, path))
+        drawn.append(draw_panels("Peak memory of all processes together, MB", panels, path))
     warm = [Bar(row.subject, _scaled(row.cost, 1000)) for row in warm_rows(results)]
     if warm:
         path = folder / f"{results.suite}-per-node.png"
-        drawn.append(_draw("Milliseconds per node", [(results.cases[WARM], warm)], path))
+        drawn.append(draw_panels("Milliseconds per node", [(results.cases[WARM], warm)], path))
     return drawn
 
 
@@ -76,7 +76,17 @@ def _scaled(spread: Spread, factor: float) -> Spread:
     return Spread(spread.median * factor, spread.low * factor, spread.high * factor)
 
 
-def _draw(title: str, panels: Sequence[tuple[str, Sequence[Bar]]], path: Path) -> Path:
+def draw_panels(title: str, panels: Sequence[tuple[str, Sequence[Bar]]], path: Path) -> Path:
+    """Draw one panel of bars for each case, two beside each other.
+
+    Args:
+        title: What stands above all.
+        panels: The title and the bars of each.
+        path: The file.
+
+    Returns:
+        The file.
+    """
     # Late and with this backend, as the tables need neither matplotlib nor a display.
     import matplotlib
 
@@ -110,7 +120,8 @@ def _draw_panel(axis: Any, name: str, bars: Sequence[Bar]) -> None:
     logarithmic = bool(known) and max(known) / min(known) >= _LOGARITHMIC_FROM
     if logarithmic:
         axis.set_xscale("log")
-        axis.set_xlim(min(known) / 2, max(known) * 4)
+        lowest = min([*known, *(bar.value.low for bar in bars if bar.value and bar.value.low > 0)])
+        axis.set_xlim(lowest / 1.5, max(known) * 4)
     elif known:
         axis.set_xlim(0, max(known) * 1.25)
     for position, bar in enumerate(bars):
@@ -120,10 +131,18 @@ def _draw_panel(axis: Any, name: str, bars: Sequence[Bar]) -> None:
     axis.spines[["top", "right"]].set_visible(False)
     axis.tick_params(axis="x", labelsize=8)
     if logarithmic:
+        axis.set_xticks(_ticks(*axis.get_xlim()))
+        axis.minorticks_off()
         axis.xaxis.set_major_formatter("{x:g}")
         axis.grid(axis="x", color="#dddddd")
         axis.set_axisbelow(True)
         axis.set_xlabel("logarithmic scale", fontsize=8)
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Round numbers between two others on a logarithmic scale: 1, 3, 10, 30, ..."""
+    found = (factor * 10.0**power for power in range(-6, 7) for factor in (1, 3))
+    return [tick for tick in found if low <= tick <= high]
 
 
 def _draw_bar(axis: Any, position: int, bar: Bar, logarithmic: bool) -> None:

@@ -26,6 +26,7 @@ class Outcome:
         status: ``ok``, ``failed`` or ``limit``.
         wall: Seconds from its start to its end.
         peak: The most bytes of memory that it and its descendants had at once.
+        peak_of_processes: The same without files in memory that no process had mapped.
         left_behind: How many of its descendants outlived it and had to be ended.
         last_line: The last line of what it printed.
     """
@@ -33,6 +34,7 @@ class Outcome:
     status: str
     wall: float
     peak: int
+    peak_of_processes: int
     left_behind: int
     last_line: str
 
@@ -54,6 +56,7 @@ class TreeWatcher(threading.Thread):
         self._stopped = threading.Event()
         self._seen: dict[int, psutil.Process] = {}
         self.peak = 0
+        self.peak_of_processes = 0
         self.exceeded = False
 
     def run(self) -> None:
@@ -72,7 +75,9 @@ class TreeWatcher(threading.Thread):
                 except psutil.Error:
                     continue
         # All that were seen, as some may have lost the parent through which they were found.
-        self.peak = max(self.peak, tree_bytes(self._root, self._seen))
+        found = tree_bytes(self._root, self._seen)
+        self.peak = max(self.peak, found.with_files)
+        self.peak_of_processes = max(self.peak_of_processes, found.processes)
 
     def stop(self) -> int:
         """Stop watching; end what has outlived the root.
@@ -167,4 +172,5 @@ def run_process(
         output.seek(0)
         lines = output.read().decode("utf-8", errors="replace").strip().splitlines()
     status = "limit" if watcher.exceeded else "failed" if process.returncode else "ok"
-    return Outcome(status, wall, watcher.peak, left_behind, lines[-1].strip() if lines else "")
+    last_line = lines[-1].strip() if lines else ""
+    return Outcome(status, wall, watcher.peak, watcher.peak_of_processes, left_behind, last_line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 OK = "ok"
 FAILED = "failed"
 LIMIT = "limit"
+SKIPPED = "skipped"
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Measurement:
         round: Number of the round, from 1.
         case: Name of the case.
         subject: Name of the subject.
-        status: ``ok``, ``failed`` or ``limit`` (ended, as it took too long).
+        status: ``ok``, ``failed``, ``limit`` (ended, as it took too long) or ``skipped``.
         wall: Seconds of the whole process.
         peak: The most bytes of memory that its tree of processes had at once.
         left_behind: How many processes outlived it and had to be ended.
@@ -85,3 +87,15 @@ class Results:
 def _measurement(content: dict[str, Any]) -> Measurement:
     runs = tuple((int(count), float(seconds)) for count, seconds in content.pop("runs"))
     return Measurement(**content, runs=runs)
+
+
+def show(found: Measurement, rounds: int) -> None:
+    """Say on the terminal how a measurement went."""
+    word = "" if found.status == OK else f"  {found.status}: {found.message}"
+    left = f"  ({found.left_behind} processes left behind)" if found.left_behind else ""
+    print(
+        f"round {found.round}/{rounds}  {found.case:18} {found.subject:20} "
+        f"{found.wall:7.2f} s{left}{word}",
+        file=sys.stderr,
+        flush=True,
+    )

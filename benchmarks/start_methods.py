@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
 from benchmarks import machine, nodes
+from benchmarks.asking import ask
 from benchmarks.cases import WARM_START, Case
-from benchmarks.child import Answer, Request
-from benchmarks.process import run_process
-from benchmarks.records import FAILED, LIMIT, OK, Measurement, Results
+from benchmarks.child import Request
+from benchmarks.environment import measured_environment
+from benchmarks.process import Outcome, run_process
+from benchmarks.records import FAILED, LIMIT, Measurement, Results, show
 from benchmarks.subjects import KEDRO, PRUNNER, Subject
 
-ROOT = Path(__file__).resolve().parent.parent
-
-_QUIET = ROOT / "benchmarks" / "quiet_logging.yml"
 _CPU_SECONDS = 0.05
-
-# Of the person who measures; they would change what is measured.
-_FOREIGN = ("KEDRO_ENV", "KEDRO_LOGGING_CONFIG", "KEDRO_MP_CONTEXT", "PRUNNER_START_METHOD")
-
-# With more threads than one, a numeric library would be parallel without any runner.
-_THREADS = (
-    "MKL_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
 
 
 @dataclass(frozen=True)
@@ -86,27 +72,21 @@ def measure_all(plan: Plan, after_round: Callable[[Results], None]) -> Results:
                 results.measurements.append(found)
                 if found.status == LIMIT:
                     hopeless.add((case, subject))
-                _show(found, plan.rounds)
+                show(found, plan.rounds)
         after_round(results)
     return results
 
 
 def _measure(number: int, case: Case, subject: Subject, loops: int, limit: float) -> Measurement:
-    # Windows may keep a file of a process that was ended for a moment longer.
-    with tempfile.TemporaryDirectory(
-        prefix="prunner-benchmark-", ignore_cleanup_errors=True
-    ) as name:
-        folder = Path(name)
-        request, answer = folder / "request.json", folder / "answer.json"
-        if case.kind == "demo":
-            command, folder = _demo_command(case, subject, folder)
-        else:
-            _request(case, subject, loops).write(request)
-            command = [sys.executable, "-m", "benchmarks.child", str(request), str(answer)]
-        # The peak of the array's case is short.
-        interval = 0.02 if case.kind == "array" else 0.05
-        outcome = run_process(command, _environment(case, subject), folder, limit, interval)
-        reply = Answer.read(answer) if outcome.status == OK and answer.exists() else None
+    environment = {**measured_environment(quiet=case.kind != "demo"), **subject.environment}
+    # The peak of the array's case is short.
+    interval = 0.02 if case.kind == "array" else 0.05
+    answer = None
+    if case.kind == "demo":
+        outcome = _run_demo(case, subject, environment, limit, interval)
+    else:
+        request = asdict(_request(case, subject, loops))
+        outcome, answer = ask("benchmarks.child", request, environment, limit, interval)
     return Measurement(
         round=number,
         case=case.name,
@@ -115,7 +95,7 @@ def _measure(number: int, case: Case, subject: Subject, loops: int, limit: float
         wall=outcome.wall,
         peak=outcome.peak,
         left_behind=outcome.left_behind,
-        runs=tuple(reply.runs) if reply else (),
+        runs=tuple((count, seconds) for count, seconds in answer["runs"]) if answer else (),
         message=outcome.last_line if outcome.status == FAILED else "",
     )
 
@@ -135,33 +115,17 @@ def _request(case: Case, subject: Subject, loops: int) -> Request:
     return Request(case.kind, sizes, unrecorded, loops, subject.runner, subject.method)
 
 
-def _demo_command(case: Case, subject: Subject, folder: Path) -> tuple[list[str], Path]:
+def _run_demo(
+    case: Case, subject: Subject, environment: Mapping[str, str], limit: float, interval: float
+) -> Outcome:
     from prunner.demo.folder import make_project
 
     command = [sys.executable, "-m", "kedro", "run", f"--runner={subject.kedro_name}"]
     if case.quick_demo:
         command.append("--env=quick")
-    return command, make_project(folder / "project")
-
-
-def _environment(case: Case, subject: Subject) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
-    kept.update(dict.fromkeys(_THREADS, "1"))
-    # Wide, so that the last line of an error is a whole one.
-    kept.update(PYTHONUTF8="1", DO_NOT_TRACK="1", COLUMNS="300")
-    if case.kind != "demo":
-        kept["KEDRO_LOGGING_CONFIG"] = str(_QUIET)
-    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    kept["PYTHONPATH"] = os.pathsep.join(paths)
-    return {**kept, **subject.environment}
-
-
-def _show(found: Measurement, rounds: int) -> None:
-    word = "" if found.status == OK else f"  {found.status}: {found.message}"
-    left = f"  ({found.left_behind} processes left behind)" if found.left_behind else ""
-    print(
-        f"round {found.round}/{rounds}  {found.case:14} {found.subject:20} "
-        f"{found.wall:7.2f} s{left}{word}",
-        file=sys.stderr,
-        flush=True,
-    )
+    # Windows may keep a file of a process that was ended for a moment longer.
+    with tempfile.TemporaryDirectory(
+        prefix="prunner-benchmark-", ignore_cleanup_errors=True
+    ) as name:
+        project = make_project(Path(name, "project"))
+        return run_process(command, environment, project, limit, interval)

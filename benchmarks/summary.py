@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from benchmarks.cases import NOTHING, WARM
-from benchmarks.records import FAILED, LIMIT, OK, Measurement, Results
+from benchmarks.records import FAILED, LIMIT, OK, SKIPPED, Measurement, Results
 from benchmarks.subjects import PRUNNER, parse
 
 # What the project asks for, of every start method that Kedro's runner has too.
@@ -111,6 +111,7 @@ def _trouble(own: Sequence[Measurement], limit: float) -> str:
         )
     if _ended(own):
         words.append(f"ended after {limit:g} s in round {_ended(own)}, not tried again")
+    words += [f"skipped, {m.message}" for m in own if m.status == SKIPPED]
     left = sum(m.left_behind for m in own)
     if left:
         words.append(f"left {left} processes behind")

@@ -10,6 +10,9 @@ from kedro.pipeline import Pipeline, node
 
 from benchmarks import nodes
 
+# How many nodes read the array of a kind.
+READERS = {"array": 4, "array-for-8": 8}
+
 
 @dataclass(frozen=True)
 class Workload:
@@ -31,7 +34,7 @@ def build(kind: str, size: int, loops: int) -> Workload:
 
     Args:
         kind: The kind of the case.
-        size: The number of nodes; for ``array`` the megabytes.
+        size: The number of nodes; for an array its megabytes.
         loops: What a CPU-bound node has to do.
 
     Returns:
@@ -40,8 +43,9 @@ def build(kind: str, size: int, loops: int) -> Workload:
     if kind == "chain":
         steps = [node(nodes.trivial, f"d{i}", f"d{i + 1}", name=f"node{i}") for i in range(size)]
         return Workload(Pipeline(steps), {"d0": 0}, size)
-    if kind == "array":
-        steps = [node(nodes.total, "array", f"total{i}", name=f"reader{i}") for i in range(4)]
+    if kind in READERS:
+        readers = range(READERS[kind])
+        steps = [node(nodes.total, "array", f"total{i}", name=f"reader{i}") for i in readers]
         maker = node(nodes.make_array, "megabytes", "array", name="maker")
         expected = size * nodes.MEGABYTE // 8
         return Workload(Pipeline([maker, *steps]), {"megabytes": size}, expected)

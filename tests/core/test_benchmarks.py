@@ -10,11 +10,12 @@ import psutil
 import pytest
 
 from benchmarks.__main__ import main
+from benchmarks.asking import ask
 from benchmarks.cases import FULL, NOTHING, QUICK, WARM, Case, select
-from benchmarks.child import Answer
 from benchmarks.process import run_process
 from benchmarks.records import FAILED, LIMIT, Measurement, Results
-from benchmarks.report import document, write_report
+from benchmarks.report import write_report
+from benchmarks.start_methods_report import document
 from benchmarks.subjects import all_subjects, parse
 from benchmarks.summary import Spread, marginal_cost, rows_of, times_as_long, warm_rows
 from benchmarks.tables import case_table, markdown_table, number, sentences
@@ -153,7 +154,7 @@ def test_report_has_all_parts(results: Results) -> None:
     text = document(results, ["results/a.png"])
     assert "abacus" in text
     for case, title in results.cases.items():
-        assert f"## {case}: {title}" in text
+        assert f"### {case}: {title}" in text
     assert "![a](results/a.png)" in text
 
 
@@ -162,7 +163,7 @@ def test_report_is_written_with_plots(results: Results, tmp_path: Path) -> None:
     source = tmp_path / "source.json"
     results.write(source)
     home = tmp_path / "home"
-    report = write_report(source, home).read_text(encoding="utf-8")
+    report = write_report([source], home).read_text(encoding="utf-8")
     files = {path.name for path in (home / "results").iterdir()}
     names = ("memory.png", "per-node.png", "times.png")
     assert files == {"start-methods.json", *(f"start-methods-{name}" for name in names)}
@@ -198,10 +199,18 @@ def test_suites_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert "start-methods" in capsys.readouterr().out
 
 
-def test_answer_is_read(tmp_path: Path) -> None:
-    path = tmp_path / "answer.json"
-    path.write_text('{"runs": [[10, 0.5]]}', encoding="utf-8")
-    assert Answer.read(path).runs == [(10, 0.5)]
+def test_a_process_is_asked_and_answers() -> None:
+    # This module of the standard library copies one JSON file into another.
+    outcome, answer = ask("json.tool", {"runs": [[10, 0.5]]}, os.environ, limit=60, interval=0.05)
+    assert outcome.status == "ok"
+    assert answer == {"runs": [[10, 0.5]]}
+
+
+def test_a_process_that_fails_gives_no_answer() -> None:
+    outcome, answer = ask("json.no_tool", {}, os.environ, limit=60, interval=0.05)
+    assert outcome.status == FAILED
+    assert "no_tool" in outcome.last_line
+    assert answer is None
 
 
 _TREE = """
