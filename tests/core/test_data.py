@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from kedro.io import DataCatalog, DatasetError, MemoryDataset
 
 from prunner.bridge import data as data_module
+from prunner.bridge import recycling
 from prunner.bridge.data import INLINE_LIMIT, Exchange, ExchangeDataset
 from prunner.errors import DataTransferError
 
@@ -326,8 +327,8 @@ def test_a_file_that_was_begun_in_a_full_folder_is_removed(tmp_path, roomy, monk
             raise OSError(28, "No space left on device")
         whole(file, part)
 
-    whole = data_module._write_all
-    monkeypatch.setattr(data_module, "_write_all", fill_up)
+    whole = recycling.write_all
+    monkeypatch.setattr(data_module, "write_all", fill_up)
     exchange = Exchange([str(tmp_path / "prunner-small"), roomy])
     ref = exchange.put(np.arange(LARGE))
     assert exchange.get(ref).sum() == sum(range(LARGE))
