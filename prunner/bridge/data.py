@@ -29,7 +29,7 @@ from typing import Any, NamedTuple, Protocol
 from kedro.io import DatasetError, MemoryDataset
 
 from prunner.bridge import recycling
-from prunner.bridge.locks import Readers
+from prunner.bridge.locks import map_locked
 from prunner.bridge.packing import pack, unpack
 from prunner.bridge.recycling import FreeFiles, OwnFiles, is_recycled, write_all
 from prunner.errors import DataTransferError
@@ -73,7 +73,6 @@ class Exchange:
         self.folders = tuple(folders)
         self._mapped = mapped
         self._undeleted: list[str] = []
-        self._readers = Readers()
         self._own = OwnFiles()
         self._free: FreeFiles | None = None  # the parent alone sees what is released
 
@@ -179,7 +178,7 @@ class Exchange:
             return memoryview(bytearray(ref.inline))
         assert ref.path is not None
         if is_recycled(ref.path, ref.size):
-            return memoryview(self._readers.map(ref.path, ref.size))
+            return memoryview(map_locked(ref.path, ref.size))
         with open(ref.path, "rb") as file:
             if self._mapped:
                 return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))

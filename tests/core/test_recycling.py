@@ -155,6 +155,19 @@ def test_what_is_a_bit_larger_or_smaller_arrives_whole(parent, worker, factor):
                 parent.release(refs.pop(0))
 
 
+def test_a_file_grows_with_what_is_written_into_it(parent, worker):
+    inodes = set()
+    for number, size in enumerate([4 * LARGE, 5 * LARGE, 5 * LARGE, 6 * LARGE, 5 * LARGE]):
+        ref = put(parent, worker, array(number, size))
+        inodes.add(inode(ref))
+        arrived = parent.get(ref)
+        assert (arrived == number).all()
+        assert arrived.size == size
+        del arrived
+        parent.release(ref)
+    assert len(inodes) == 1
+
+
 def test_a_much_smaller_object_does_not_take_a_large_file(parent, worker):
     first = put(parent, worker, array(1, 4 * LARGE))
     former = inode(first)
