@@ -16,13 +16,13 @@ from __future__ import annotations
 import io
 import pickle
 import struct
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import cloudpickle
 
 from prunner.bridge.culprit import explain
+from prunner.bridge.reducers import reduce
 from prunner.errors import DataTransferError
 
 _MARK = b"prunner\0"  # a pickle of protocol 2 or newer begins with the byte 0x80
@@ -70,12 +70,8 @@ def unpack(view: memoryview) -> Any:
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     def reducer_override(self, obj: Any) -> Any:
-        numpy = sys.modules.get("numpy")
-        if numpy is not None and type(obj) is numpy.ndarray and not obj.flags.writeable:
-            # Pickle would note that the buffer is read-only, and nobody could write into what
-            # arrives; MemoryDataset's copies can be written to, and scikit-learn relies on it.
-            return obj.copy(order="K").__reduce_ex__(5)
-        return super().reducer_override(obj)
+        found = reduce(obj)
+        return super().reducer_override(obj) if found is NotImplemented else found
 
 
 def _dump(value: Any) -> list[memoryview]:
