@@ -16,7 +16,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 _LARGE = 1 << 16  # bytes; below, the libraries' own ways are as quick
@@ -41,6 +41,21 @@ def reduce(value: Any) -> Any:
     return NotImplemented if reducer is None else reducer(value)
 
 
+def reducers_by_type() -> dict[type, Callable[[Any], Any]]:
+    """The same as a table for ``copyreg``, of the libraries that are imported."""
+    found: dict[type, Callable[[Any], Any]] = {}
+    for module, name in _REDUCERS:
+        kind = getattr(sys.modules.get(module.partition(".")[0]), name, None)
+        if kind is not None and (kind.__module__, kind.__qualname__) in _REDUCERS:
+            found[kind] = _reduce_in_any_case
+    return found
+
+
+def _reduce_in_any_case(value: Any) -> Any:
+    found = reduce(value)
+    return value.__reduce_ex__(5) if found is NotImplemented else found
+
+
 # --- numpy ------------------------------------------------------------------------------------
 
 
@@ -51,8 +66,10 @@ def _reduce_array(array: Any) -> Any:
         return NotImplemented if flags.writeable else array.copy(order="K").__reduce_ex__(5)
     if not flags.forc:
         return array.copy(order="C").__reduce_ex__(5)
-    if flags.writeable or array.nbytes == 0:
+    if flags.writeable:
         return NotImplemented
+    if array.nbytes == 0:
+        return array.copy(order="K").__reduce_ex__(5)
     # Pickle would note that the buffer is read-only, and nobody could write into what arrives;
     # MemoryDataset's copies can be written to, and scikit-learn relies on it.
     return _writable_view(array).__reduce_ex__(5)
