@@ -144,7 +144,8 @@ class OwnFiles:
 
     def _forget_removed(self) -> None:
         for path in list(self._files):
-            if not os.path.exists(path + _FREE) and not os.path.exists(path):
+            # In this order: a file in use may become free in between, not the other way round.
+            if not os.path.exists(path) and not os.path.exists(path + _FREE):
                 self._files.pop(path).close()
 
     def _candidates(self, size: int) -> list[str]:
@@ -241,9 +242,8 @@ def _taken(own: _Own, free: str, path: str) -> bool:
 def _overwrite(own: _Own, parts: Sequence[bytes | memoryview]) -> None:
     assert own.file is not None
     if own.map is None:
-        flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
         # All pages are there, since all have been written: no write through the map can fail.
-        own.map = mmap.mmap(own.file.fileno(), own.capacity, flags=flags)
+        own.map = _map_shared(own.file, own.capacity)
     position = 0
     with memoryview(own.map) as target:
         for part in parts:
@@ -259,6 +259,14 @@ def _overwrite(own: _Own, parts: Sequence[bytes | memoryview]) -> None:
     if position > own.capacity:
         own.map.close()
         own.map = None
+
+
+def _map_shared(file: BinaryIO, size: int) -> mmap.mmap:
+    if sys.platform == "linux":
+        # All page table entries at once: half the time that one fault for each page takes.
+        flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
+        return mmap.mmap(file.fileno(), size, flags=flags)
+    return mmap.mmap(file.fileno(), size)
 
 
 @cache

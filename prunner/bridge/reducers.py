@@ -14,12 +14,12 @@ Pure: no file, no process.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 _LARGE = 1 << 16  # bytes; below, the libraries' own ways are as quick
+_PYARROW_WITH_VIEWS = 18  # polars' texts are views in arrow's terms
 # Types whose columns arrow holds as polars does.
 _SAME_IN_ARROW = frozenset(
     "Int8 Int16 Int32 Int64 UInt8 UInt16 UInt32 UInt64 Float32 Float64 Boolean String Binary "
@@ -128,8 +128,13 @@ def _reduce_polars_frame(frame: Any) -> Any:
 
 
 def _can_share_with_arrow() -> bool:
-    known = "pyarrow" in sys.modules or importlib.util.find_spec("pyarrow") is not None
-    return known and hasattr(sys.modules["polars"], "CompatLevel")  # since polars 1.0
+    if not hasattr(sys.modules["polars"], "CompatLevel"):  # since polars 1.0
+        return False
+    try:
+        pyarrow = importlib.import_module("pyarrow")
+    except ImportError:
+        return False
+    return int(pyarrow.__version__.partition(".")[0]) >= _PYARROW_WITH_VIEWS
 
 
 def _sorted_columns(frame: Any) -> list[tuple[str, bool]]:
