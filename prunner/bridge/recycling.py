@@ -261,12 +261,17 @@ def _overwrite(own: _Own, parts: Sequence[bytes | memoryview]) -> None:
         own.map = None
 
 
-def _map_shared(file: BinaryIO, size: int) -> mmap.mmap:
-    if sys.platform == "linux":
+if sys.platform == "linux":
+
+    def _map_shared(file: BinaryIO, size: int) -> mmap.mmap:
         # All page table entries at once: half the time that one fault for each page takes.
         flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
         return mmap.mmap(file.fileno(), size, flags=flags)
-    return mmap.mmap(file.fileno(), size)
+
+else:
+
+    def _map_shared(file: BinaryIO, size: int) -> mmap.mmap:
+        return mmap.mmap(file.fileno(), size)
 
 
 @cache
