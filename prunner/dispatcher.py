@@ -185,6 +185,8 @@ class Dispatcher:
         self.errands: queue.SimpleQueue[Errand] = queue.SimpleQueue()
         self.patience = PATIENCE
         self._refs = dict(refs)
+        for ref in refs.values():
+            exchange.count(ref)
         self._inbox = inbox
         self._scheduler = scheduler
         self._plan = scheduler.plan
@@ -271,6 +273,8 @@ class Dispatcher:
 
     def _finish(self, done: Finished, foreign: Mapping[str, DataRef]) -> None:
         self._refs.update(done.outputs)
+        for ref in done.outputs.values():
+            self._exchange.count(ref)
         self.errands.put(NoteDone(done.step, foreign, done.seconds))
         sizes = {name: ref.size for name, ref in done.outputs.items()}
         self._follow(self._scheduler.step_finished(done.step, done.seconds, sizes))

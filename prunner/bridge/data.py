@@ -12,8 +12,8 @@ Does not cover: which dataset is which and when it is released (``dispatcher``).
 from __future__ import annotations
 
 import contextlib
-import io
 import itertools
+import logging
 import mmap
 import os
 import pickle
@@ -28,15 +28,19 @@ from typing import Any, NamedTuple, Protocol
 
 from kedro.io import DatasetError, MemoryDataset
 
+from prunner.bridge import recycling
+from prunner.bridge.locks import map_locked
 from prunner.bridge.packing import pack, unpack
+from prunner.bridge.recycling import FreeFiles, OwnFiles, is_recycled, write_all
 from prunner.errors import DataTransferError
 
 INLINE_LIMIT = 16 * 1024  # bytes; a message of this size still fits into any pipe's buffer
-_MEMORY_FOLDER = "/dev/shm"
 _PIECE = 1 << 20  # bytes
+_TOLD = "told"  # a file that says that the user knows of a full folder
 
 _PLAIN = (type(None), bool, int, float, str, bytes)
 
+_logger = logging.getLogger("kedro.runner.prunner")
 _numbers = itertools.count()  # of the files that this process writes
 
 
@@ -69,6 +73,8 @@ class Exchange:
         self.folders = tuple(folders)
         self._mapped = mapped
         self._undeleted: list[str] = []
+        self._own = OwnFiles()
+        self._free: FreeFiles | None = None  # the parent alone sees what is released
 
     @classmethod
     def create(cls) -> Exchange:
@@ -76,7 +82,9 @@ class Exchange:
         name = f"prunner-{os.getpid()}-{secrets.token_hex(8)}"
         folders = [str(Path(base) / name) for base in _base_folders()]
         # What the parent loads outlives the run: outputs, and data that a hook keeps.
-        return cls(folders, mapped=sys.platform != "win32")
+        exchange = cls(folders, mapped=sys.platform != "win32")
+        exchange._free = FreeFiles()
+        return exchange
 
     def __enter__(self) -> Exchange:
         return self
@@ -137,22 +145,40 @@ class Exchange:
                 f"{os.getpid()}: {type(error).__name__}: {error}"
             ) from error
 
+    def count(self, ref: DataRef) -> None:
+        """Note in the parent that a dataset is there, which ``release`` will end."""
+        if self._free is not None and ref.path and is_recycled(ref.path, ref.size):
+            self._free.count(ref.size)
+
     def release(self, ref: DataRef) -> None:
-        """Remove the file of an object, now or, where it is still mapped on Windows, later."""
+        """Remove the file of an object, now or, where it is still mapped on Windows, later.
+
+        In the parent, a file that can be written over becomes free for that instead.
+        """
         if ref.path is None:
+            return
+        if is_recycled(ref.path, ref.size):
+            if self._free is not None:
+                self._free.add(ref.path, ref.size)
+            else:
+                recycling.remove(ref.path)
             return
         self._undeleted.append(ref.path)
         self._undeleted = [path for path in self._undeleted if not _removed(path)]
 
     def close(self) -> None:
         """End the run: remove all files and folders."""
+        self._own.close()
         for folder in self.folders:
+            recycling.remove_all(folder)
             shutil.rmtree(folder, ignore_errors=True)
 
     def _view(self, ref: DataRef) -> memoryview:
         if ref.inline is not None:
             return memoryview(bytearray(ref.inline))
         assert ref.path is not None
+        if is_recycled(ref.path, ref.size):
+            return memoryview(map_locked(ref.path, ref.size))
         with open(ref.path, "rb") as file:
             if self._mapped:
                 return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
@@ -160,24 +186,36 @@ class Exchange:
 
     def _write(self, parts: Sequence[bytes | memoryview], size: int) -> str:
         name = f"{os.getpid()}-{next(_numbers)}"
-        problems = []
+        problems: list[str] = []
         for folder in self.folders:
             path = os.path.join(folder, name)
             try:
-                os.makedirs(folder, mode=0o700, exist_ok=True)
-                # write() and not a map: a full folder is an error here, not a SIGBUS later.
-                with open(path, "xb", buffering=0) as file:
-                    for part in parts:
-                        _write_all(file, part)
-                return path
+                self._write_into(path, parts, size)
             except OSError as error:
-                with contextlib.suppress(OSError):
-                    os.unlink(path)
                 problems.append(f"{folder}: {error.strerror or error}")
+            else:
+                if problems:
+                    _say_once(folder, problems[0], size)
+                return path
         raise DataTransferError(
             f"no room for in-memory data of {size:,} bytes ({'; '.join(problems)}). Free some "
             "space there, or give the dataset an entry in the catalog that saves it elsewhere."
         )
+
+    def _write_into(self, path: str, parts: Sequence[bytes | memoryview], size: int) -> None:
+        folder = os.path.dirname(path)
+        if not is_recycled(path, size):
+            _write_fresh(path, parts)
+            return
+        try:
+            if self._own.write(path, parts, size):
+                return
+            _write_fresh(path, parts)
+        except OSError:
+            if not recycling.remove_free(folder):
+                raise
+            _write_fresh(path, parts)  # what nobody needs made room
+        self._own.add(path, size)
 
 
 class Store(Protocol):
@@ -255,16 +293,38 @@ ExchangeDataset.__name__ = ExchangeDataset.__qualname__ = MemoryDataset.__name__
 
 def _base_folders() -> list[str]:
     on_disk = tempfile.gettempdir()
-    if sys.platform == "linux" and os.access(_MEMORY_FOLDER, os.W_OK | os.X_OK):
-        return [_MEMORY_FOLDER, on_disk]
+    if sys.platform == "linux" and os.access(recycling.MEMORY_FOLDER, os.W_OK | os.X_OK):
+        return [recycling.MEMORY_FOLDER, on_disk]
     return [on_disk]
 
 
-def _write_all(file: io.FileIO, part: bytes | memoryview) -> None:
-    # One write() moves at most 2 GiB on Linux and less elsewhere.
-    view = memoryview(part)
-    while view.nbytes:
-        view = view[file.write(view) :]
+def _write_fresh(path: str, parts: Sequence[bytes | memoryview]) -> None:
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        # write() and not a map: a full folder is an error here, not a SIGBUS later.
+        with open(path, "xb", buffering=0) as file:
+            for part in parts:
+                write_all(file, part)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        raise
+
+
+def _say_once(folder: str, problem: str, size: int) -> None:
+    """Warn, unless some process of the run has done so."""
+    try:
+        with open(os.path.join(folder, _TOLD), "xb"):
+            pass
+    except OSError:
+        return
+    _logger.warning(
+        "In-memory data of %s bytes is written to %s, since there was no room for it in memory "
+        "(%s). Runs are slower that way.",
+        f"{size:,}",
+        os.path.dirname(folder),
+        problem,
+    )
 
 
 def _holds(ref: DataRef, parts: Sequence[bytes | memoryview]) -> bool:

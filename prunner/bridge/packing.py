@@ -13,19 +13,21 @@ Pure: no file, no process.
 
 from __future__ import annotations
 
+import copyreg
 import io
 import pickle
 import struct
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import cloudpickle
 
 from prunner.bridge.culprit import explain
+from prunner.bridge.reducers import reduce, reducers_by_type
 from prunner.errors import DataTransferError
 
 _MARK = b"prunner\0"  # a pickle of protocol 2 or newer begins with the byte 0x80
+_MAIN = b"__main__"
 _ALIGNMENT = 64  # bytes; a cache line, and more than any array element needs
 
 
@@ -70,12 +72,8 @@ def unpack(view: memoryview) -> Any:
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     def reducer_override(self, obj: Any) -> Any:
-        numpy = sys.modules.get("numpy")
-        if numpy is not None and type(obj) is numpy.ndarray and not obj.flags.writeable:
-            # Pickle would note that the buffer is read-only, and nobody could write into what
-            # arrives; MemoryDataset's copies can be written to, and scikit-learn relies on it.
-            return obj.copy(order="K").__reduce_ex__(5)
-        return super().reducer_override(obj)
+        found = reduce(obj)
+        return super().reducer_override(obj) if found is NotImplemented else found
 
 
 def _dump(value: Any) -> list[memoryview]:
@@ -93,14 +91,32 @@ def _dump(value: Any) -> list[memoryview]:
 
 def _segments(value: Any) -> list[memoryview]:
     """The pickle, and its out-of-band buffers."""
+    # cloudpickle asks Python about each object: two or three times as slow where there are many.
+    if not cloudpickle.list_registry_pickle_by_value():
+        try:
+            found = _segments_by(_plain_pickler, value)
+        except Exception:  # noqa: S110 - what it cannot do cloudpickle may, or say why not
+            pass
+        else:
+            # What is defined in the main module has to travel by value.
+            if _MAIN not in found[0].obj:  # type: ignore[operator]
+                return found
+    return _segments_by(_Pickler, value)
+
+
+def _segments_by(make: Callable[..., pickle.Pickler], value: Any) -> list[memoryview]:
     buffers: list[memoryview] = []
     stream = io.BytesIO()
-    pickler = _Pickler(
-        stream, protocol=5, buffer_callback=lambda buffer: buffers.append(buffer.raw())
-    )
+    pickler = make(stream, protocol=5, buffer_callback=lambda buffer: buffers.append(buffer.raw()))
     pickler.dump(value)
     # Not getbuffer(): Python 3.13 complains where the stream is collected before its buffer.
     return [memoryview(stream.getvalue()), *buffers]
+
+
+def _plain_pickler(stream: io.BytesIO, **options: Any) -> pickle.Pickler:
+    pickler = pickle.Pickler(stream, **options)
+    pickler.dispatch_table = {**copyreg.dispatch_table, **reducers_by_type()}
+    return pickler
 
 
 def _dump_alone(value: Any) -> memoryview:

@@ -14,10 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kedro.io import DataCatalog, DatasetError, MemoryDataset
+from kedro.pipeline import node, pipeline
 
 from prunner.bridge import data as data_module
+from prunner.bridge import recycling
 from prunner.bridge.data import INLINE_LIMIT, Exchange, ExchangeDataset
 from prunner.errors import DataTransferError
+from prunner.memory import share_inputs
+from prunner.processes.book import write_book
 
 posix = pytest.mark.skipif(os.name != "posix", reason="POSIX keeps a file while it is mapped")
 SMALL, LARGE = 10, 10_000
@@ -326,8 +330,8 @@ def test_a_file_that_was_begun_in_a_full_folder_is_removed(tmp_path, roomy, monk
             raise OSError(28, "No space left on device")
         whole(file, part)
 
-    whole = data_module._write_all
-    monkeypatch.setattr(data_module, "_write_all", fill_up)
+    whole = recycling.write_all
+    monkeypatch.setattr(data_module, "write_all", fill_up)
     exchange = Exchange([str(tmp_path / "prunner-small"), roomy])
     ref = exchange.put(np.arange(LARGE))
     assert exchange.get(ref).sum() == sum(range(LARGE))
@@ -486,3 +490,45 @@ def test_kedros_log_lines_name_the_class_that_the_user_knows(exchange, caplog):
 
 def test_repr_names_the_class_that_the_user_knows(exchange):
     assert repr(ExchangeDataset("d", exchange)) == repr(MemoryDataset())
+
+
+# --- a full folder ----------------------------------------------------------------------------
+
+
+def test_a_full_folder_is_said_once_whoever_finds_it_so(full, roomy, caplog):
+    for exchange in (Exchange([full, roomy]), Exchange([full, roomy])):
+        for _ in range(2):
+            exchange.put(np.arange(LARGE))
+    (record,) = (r for r in caplog.records if r.levelname == "WARNING")
+    assert record.name == "kedro.runner.prunner"
+    assert os.path.dirname(roomy) in record.getMessage()
+    assert full in record.getMessage()
+
+
+def test_an_error_names_the_dataset_and_its_size_and_leaves_what_was_there(tmp_path, full):
+    exchange = Exchange([str(tmp_path / "prunner-only")])
+    dataset = ExchangeDataset("sales", exchange)
+    dataset.save(np.arange(LARGE))
+    exchange.folders = (full,)
+    with pytest.raises(DataTransferError, match=r"'sales': no room for in-memory data of 8\d,\d+ "):
+        dataset.save(np.zeros(LARGE))
+    assert dataset.load().sum() == sum(range(LARGE))
+
+
+# --- inputs of a pipeline ---------------------------------------------------------------------
+
+
+def test_an_input_of_several_nodes_is_written_once_and_a_small_one_not_at_all(exchange):
+    def use(data, params):
+        """A node."""
+
+    names = ["large", "parameters"]
+    pipe = pipeline([node(use, names, None, name=f"use_{i}") for i in range(8)])
+    catalog = DataCatalog({"large": MemoryDataset(np.arange(LARGE))})
+    catalog["parameters"] = {"a": 1}
+    book, pinned = write_book(pipe, catalog)
+    refs = share_inputs(pipe, catalog, book, pinned, exchange)
+    assert not pinned
+    assert [str(path) for path in files_of(exchange)] == [refs["large"].path]
+    assert refs["parameters"].path is None
+    assert exchange.get(refs["parameters"]) == {"a": 1}

@@ -60,6 +60,10 @@ class RecordingPool:
 class RecordingExchange:
     def __init__(self):
         self.released = []
+        self.counted = []
+
+    def count(self, ref):
+        self.counted.append(ref)
 
     def release(self, ref):
         self.released.append(ref)
@@ -142,6 +146,7 @@ def test_a_worker_is_told_of_the_run_and_then_of_its_steps():
         ReleaseDataset("a"),
     ]
     assert run.exchange.released == [ref("a")]
+    assert ref("a") in run.exchange.counted
     assert not run.aborted
 
 
