@@ -26,7 +26,8 @@ logger = logging.getLogger(__name__)
 def available_start_methods() -> tuple[str, ...]:
     """The start methods of this operating system, the default first."""
     here = {"loky", *multiprocessing.get_all_start_methods()}
-    return tuple(method for method in START_METHODS if method in here)
+    others = [method for method in START_METHODS if method in here - {DEFAULT_START_METHOD}]
+    return (DEFAULT_START_METHOD, *others)
 
 
 def resolve_start_method(wanted: str | None) -> str:

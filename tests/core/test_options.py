@@ -68,9 +68,10 @@ def test_what_is_no_flag_is_refused(value):
 # --- start_method -----------------------------------------------------------------------------
 
 
-def test_the_default_is_lokys_way():
-    assert resolve_start_method(None) == "loky"
-    assert available_start_methods()[0] == "loky"
+def test_the_default_is_a_fork_server_on_linux_and_lokys_way_elsewhere():
+    assert DEFAULT == ("forkserver" if sys.platform == "linux" else "loky")
+    assert resolve_start_method(None) == DEFAULT
+    assert available_start_methods()[0] == DEFAULT
 
 
 @pytest.mark.parametrize("method", available_start_methods())
@@ -114,7 +115,7 @@ def test_an_unknown_value_of_our_variable_is_refused_by_its_name(monkeypatch):
 
 def test_our_variable_left_empty_is_as_good_as_unset(monkeypatch, caplog):
     monkeypatch.setenv(OURS, "")
-    assert resolve_start_method(None) == "loky"
+    assert resolve_start_method(None) == DEFAULT
     monkeypatch.setenv(KEDROS, "spawn")
     assert resolve_start_method(None) == "spawn"
     assert warnings_of(caplog) == []
@@ -122,10 +123,10 @@ def test_our_variable_left_empty_is_as_good_as_unset(monkeypatch, caplog):
 
 def test_an_unknown_value_of_kedros_variable_is_ignored_aloud(monkeypatch, caplog):
     monkeypatch.setenv(KEDROS, "nonsense")
-    assert resolve_start_method(None) == "loky"
+    assert resolve_start_method(None) == DEFAULT
     (warning,) = warnings_of(caplog)
     assert "KEDRO_MP_CONTEXT='nonsense'" in warning
-    assert "'loky'" in warning
+    assert f"'{DEFAULT}'" in warning
 
 
 def test_an_empty_value_of_kedros_variable_is_ignored(monkeypatch):
@@ -187,3 +188,35 @@ def test_worker_hooks_are_names():
 def test_worker_hooks_that_are_no_names_are_refused(wrong):
     with pytest.raises(OptionError, match="worker_hooks must be names"):
         check_worker_hooks(wrong)
+
+
+# --- threads_per_worker, idle_timeout ---------------------------------------------------------
+
+
+def test_threads_are_left_to_the_number_of_workers_or_chosen():
+    assert check_threads(None) is None
+    assert check_threads(3) == 3
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, "2", True], ids=repr)
+def test_no_worker_can_use_such_a_number_of_threads(value):
+    with pytest.raises(OptionError, match="threads_per_worker must be"):
+        check_threads(value)
+
+
+@given(st.integers(1, 64))
+def test_all_threads_together_fit_the_cpus_and_each_worker_has_one(workers):
+    threads = threads_that_fit(workers)
+    assert threads == 1 or threads * workers <= cpu_count()
+    assert (threads + 1) * workers > cpu_count()
+
+
+@pytest.mark.parametrize("value", [0, 0.5, 300])
+def test_workers_may_wait_so_long(value):
+    assert check_idle_timeout(value) == value
+
+
+@pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), "10", None, True], ids=repr)
+def test_workers_cannot_wait_so_long(value):
+    with pytest.raises(OptionError, match="idle_timeout must be a number of seconds"):
+        check_idle_timeout(value)

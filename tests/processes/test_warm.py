@@ -1,0 +1,205 @@
+"""Workers that stay for the next run, and go when they should."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import subprocess
+import sys
+
+import psutil
+import pytest
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import node, pipeline
+
+import prunner
+from prunner import ParallelRunner
+from tests.processes import nodes
+
+FORKED = "fork"  # such workers never stay
+
+
+def pids(runner, function=nodes.worker_pid, count=1):
+    steps = pipeline([node(function, None, f"pid{i}", name=f"n{i}") for i in range(count)])
+    outputs = runner.run(steps, DataCatalog())
+    return [outputs[f"pid{i}"].load() for i in range(count)]
+
+
+def runner_of(start_method, **options):
+    return ParallelRunner(max_workers=1, start_method=start_method, **options)
+
+
+def test_the_next_run_has_the_same_worker(start_method):
+    first, second = (pids(runner_of(start_method)) for _ in range(2))
+    assert (first == second) == (start_method != FORKED)
+
+
+def test_workers_can_be_told_to_go(start_method):
+    (pid,) = pids(runner_of(start_method))
+    prunner.stop_workers()
+    assert not psutil.pid_exists(pid)
+    prunner.stop_workers()  # there is nobody left
+    assert pids(runner_of(start_method)) != [pid]
+
+
+def test_without_an_idle_timeout_workers_end_with_the_run(start_method):
+    (pid,) = pids(runner_of(start_method, idle_timeout=0))
+    assert not psutil.pid_exists(pid)
+
+
+def test_idle_workers_go_by_themselves(start_method):
+    (pid,) = pids(runner_of(start_method, idle_timeout=0.01))
+    try:
+        psutil.Process(pid).wait(timeout=60)
+    except psutil.NoSuchProcess:
+        pass
+    assert not psutil.pid_exists(pid)
+
+
+@pytest.fixture
+def edited(tmp_path, monkeypatch):
+    """A module that somebody edits."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    path = tmp_path / "edited_nodes.py"
+    path.write_text(CODE.format("old"), encoding="utf-8")
+    os.utime(path, (1_000_000_000, 1_000_000_000))
+    importlib.invalidate_caches()
+    yield importlib.import_module("edited_nodes"), path
+    del sys.modules["edited_nodes"]
+
+
+CODE = """
+import os
+
+
+def version():
+    return {!r}, os.getpid()
+"""
+
+
+def test_no_stale_code_runs_when_a_file_has_changed(start_method, edited):
+    module, path = edited
+    runner = runner_of(start_method)
+    ((_, pid),) = pids(runner, module.version)
+    ((_, same),) = pids(runner, module.version)
+    assert (same == pid) == (start_method != FORKED)
+    path.write_text(CODE.format("a newer one"), encoding="utf-8")
+    importlib.invalidate_caches()
+    if start_method == FORKED:
+        importlib.reload(module)  # such a worker knows what its parent knows
+    ((version, other),) = pids(runner, module.version)
+    assert version == "a newer one"
+    assert other != pid
+
+
+def test_no_stale_code_runs_when_the_parent_has_loaded_it_anew(start_method, edited):
+    module, _ = edited
+    runner = runner_of(start_method)
+    ((_, pid),) = pids(runner, module.version)
+    importlib.reload(module)
+    ((_, other),) = pids(runner, module.version)
+    assert other != pid
+
+
+def environment_of_worker():
+    return os.environ.get("PRUNNER_TEST_SIGN"), os.getpid()
+
+
+def test_workers_of_another_environment_are_replaced(start_method, monkeypatch):
+    runner = runner_of(start_method)
+    ((before, pid),) = pids(runner, environment_of_worker)
+    monkeypatch.setenv("PRUNNER_TEST_SIGN", "new")
+    ((after, other),) = pids(runner, environment_of_worker)
+    assert (before, after) == (None, "new")
+    assert other != pid
+    assert not psutil.pid_exists(pid)
+
+
+def log_a_line():
+    logging.getLogger("prunner_test_orchard").info("a line")
+    return os.getpid()
+
+
+def test_levels_are_those_of_each_run(start_method, caplog):
+    lines = []
+    for level in (logging.WARNING, logging.INFO, logging.WARNING):
+        caplog.clear()
+        with caplog.at_level(level, "prunner_test_orchard"):
+            pids(runner_of(start_method), log_a_line)
+        lines.append([r.getMessage() for r in caplog.records].count("a line"))
+    assert lines == [0, 1, 0]
+
+
+def test_a_run_that_needs_more_workers_gets_more(start_method):
+    runner = ParallelRunner(max_workers=2, start_method=start_method)
+    pids(runner)
+    steps = pipeline(
+        [
+            node(nodes.meet, "address", "a", name="a"),
+            node(nodes.meet, "address", "b", name="b"),
+        ]
+    )
+    with nodes.meeting_point(2) as address:
+        outputs = runner.run(steps, DataCatalog({"address": MemoryDataset(address)}))
+    assert outputs["a"].load() != outputs["b"].load()
+
+
+def threads_of_numpy():
+    import numpy as np
+    from threadpoolctl import threadpool_info
+
+    np.ones((2, 2)) @ np.ones((2, 2))
+    return max((pool["num_threads"] for pool in threadpool_info()), default=0)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_libraries_use_as_many_threads_as_the_option_says(start_method, threads):
+    pids(runner_of(start_method, threads_per_worker=3), threads_of_numpy)
+    runner = runner_of(start_method, threads_per_worker=threads)
+    assert pids(runner, threads_of_numpy) == [threads]
+
+
+def variables():
+    return os.environ["OMP_NUM_THREADS"], os.environ["MKL_NUM_THREADS"]
+
+
+def test_what_the_user_has_set_stays(start_method, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    runner = runner_of(start_method, threads_per_worker=2)
+    assert pids(runner, variables) == [("7", "2")]
+
+
+def test_a_process_with_idle_workers_ends(start_method, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(["", *sys.path])}
+    done = subprocess.run(
+        [sys.executable, str(script), start_method],
+        capture_output=True,
+        env=environment,
+        text=True,
+        encoding="utf-8",
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "leaked" not in done.stderr
+    assert not psutil.pid_exists(int(done.stdout.split()[-1]))
+
+
+SCRIPT = """
+import sys
+from loky import get_reusable_executor
+from kedro.io import DataCatalog
+from kedro.pipeline import node, pipeline
+from prunner import ParallelRunner
+from tests.processes import nodes
+
+runner = ParallelRunner(max_workers=1, start_method=sys.argv[1])
+steps = pipeline([node(nodes.worker_pid, None, "pid")])
+pid = runner.run(steps, DataCatalog())["pid"].load()
+get_reusable_executor(1).submit(int).result()  # loky has one of its own, which was started later
+print(pid)
+"""
