@@ -13,11 +13,12 @@ called ``run`` (``errands``).
 
 from __future__ import annotations
 
+import contextlib
 import queue
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from prunner.bridge.data import DataRef, Exchange
 from prunner.bridge.messages import (
@@ -77,8 +78,7 @@ class RunHere:
     step: int
 
 
-@dataclass(frozen=True, slots=True)
-class NoteDone:
+class NoteDone(NamedTuple):
     """A step is done: log it and count it.
 
     Attributes:
@@ -220,6 +220,8 @@ class Dispatcher:
 
     def _next_event(self) -> Any:
         """Wait for an event; ``None`` if a worker on which steps wait says nothing for too long."""
+        with contextlib.suppress(queue.Empty):
+            return self._inbox.get_nowait()
         waited_for = self._scheduler.batches.workers
         if not waited_for:
             return self._inbox.get()

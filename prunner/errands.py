@@ -95,9 +95,7 @@ class Errands:
         self._loans = Loans(catalog, exchange)
         self._desks: dict[int, HookDesk] = {}
         self._suspects: set[str] = set()
-        self._variants: defaultdict[str, set[str]] = defaultdict(set)
-        for name in {name for s in plan.steps for name in (*s.inputs, *s.outputs)}:
-            self._variants[strip_transcoding(name)].add(name)
+        self._files = _files_behind(plan)
         self._consumed = {name for s in plan.steps for name in s.inputs}
 
     @property
@@ -127,6 +125,9 @@ class Errands:
     ) -> None:
         while True:
             match errands.get():
+                case NoteDone(step, outputs, seconds):
+                    self.seconds[step] = seconds
+                    self._note_done(step, outputs)
                 case HandleLog(worker, attributes):
                     handle_here(attributes, worker)
                 case AnswerHook(worker, call):
@@ -134,9 +135,6 @@ class Errands:
                     pool.answer(worker, self._desk(call.step).answer(call))
                 case RunHere(step):
                     report(self._run_here(step))
-                case NoteDone(step, outputs, seconds):
-                    self.seconds[step] = seconds
-                    self._note_done(step, outputs)
                 case NoteFailed(message):
                     self._note_failed(message)
                 case NoteError(error, step):
@@ -199,7 +197,7 @@ class Errands:
     def _forget(self, saved: Iterable[str]) -> None:
         """Let no dataset that another process saved go on with what it had listed before."""
         for name in saved:
-            for variant in self._variants[strip_transcoding(name)] - self._plan.in_memory:
+            for variant in self._files.get(name, ()):
                 self._catalog.release(variant)
 
     def _run_here(self, step: int) -> RanHere:
@@ -235,3 +233,13 @@ class Errands:
                 if ref is not None:
                     outputs[name] = ref
         return RanHere(step, outputs, frozenset(unshareable), seconds)
+
+
+def _files_behind(plan: RunPlan) -> dict[str, set[str]]:
+    """For each dataset that is not in memory only: its name, and others for the same file."""
+    variants: defaultdict[str, set[str]] = defaultdict(set)
+    names = {name for step in plan.steps for name in (*step.inputs, *step.outputs)}
+    for name in names - plan.in_memory:
+        variants[strip_transcoding(name)].add(name)
+    found = {name: variants.get(strip_transcoding(name)) for name in names}
+    return {name: files for name, files in found.items() if files}

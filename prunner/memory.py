@@ -49,6 +49,7 @@ class Loans:
     def __init__(self, catalog: CatalogProtocol[Any, Any], exchange: Exchange) -> None:
         self._catalog = catalog
         self._exchange = exchange
+        self._store = _NotReleasing(exchange)
         self._lent: dict[str, tuple[Any, ExchangeDataset]] = {}
         self._known: dict[str, DataRef] = {}
 
@@ -61,7 +62,7 @@ class Loans:
             own = self._lent[name][0]
         else:
             own = kedro_internals.dataset_itself(self._catalog, name)
-        stand_in = ExchangeDataset(name, _NotReleasing(self._exchange), ref)
+        stand_in = ExchangeDataset(name, self._store, ref)
         self._lent[name] = own, stand_in
         kedro_internals.add_dataset(self._catalog, name, stand_in)
 

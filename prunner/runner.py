@@ -48,6 +48,9 @@ if TYPE_CHECKING:
     from kedro.pipeline import Pipeline
     from pluggy import PluginManager
 
+# Arguments of run() after the catalog, before the one that lets Kedro leave out nodes.
+_ONLY_MISSING = 3
+
 
 class ParallelRunner(AbstractRunner):
     """Runs the nodes of a pipeline on several processes, with the results of ``SequentialRunner``.
@@ -128,6 +131,28 @@ class ParallelRunner(AbstractRunner):
     def _logger(self) -> logging.Logger:
         # Below "kedro", so that a project's logging configuration applies as to Kedro's runners.
         return logging.getLogger("kedro.runner.prunner")
+
+    def run(
+        self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any], *args: Any, **kwargs: Any
+    ) -> dict[str, Any]:
+        """Run a pipeline.
+
+        Args:
+            pipeline: The pipeline.
+            catalog: Its catalog.
+            args: As for Kedro's own runners of the installed release.
+            kwargs: The same.
+
+        Returns:
+            The datasets of the pipeline's outputs.
+
+        Raises:
+            ValueError: If an input of the pipeline is not in the catalog.
+        """
+        if len(args) < _ONLY_MISSING and not kwargs.get("only_missing_outputs"):
+            kedro_internals.materialize(pipeline, catalog)
+        result: dict[str, Any] = super().run(pipeline, catalog, *args, **kwargs)
+        return result
 
     def _get_executor(self, max_workers: int) -> None:
         """Kedro's own loop, which would ask for this, is not used."""

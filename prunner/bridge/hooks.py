@@ -61,37 +61,48 @@ def implemented_hooks(hook_manager: PluginManager) -> dict[str, frozenset[str]]:
 
 
 class HookRelay:
-    """What Kedro's ``Task`` takes for a hook manager in a worker; one for each step.
+    """What Kedro's ``Task`` takes for a hook manager in a worker.
 
     Args:
-        step: The step.
         implemented: What ``implemented_hooks`` found in the parent.
-        shelf: The step's data.
-        failures: The step's exceptions.
-        saved: Says which in-memory datasets the step has saved so far.
         ask: Sends a call and waits for the reply; called from several threads where the
             node loads and saves asynchronously.
-
-    Attributes:
         local: The hook manager with the hooks that run in workers, if there are any.
     """
 
-    def __init__(  # noqa: PLR0913 - what belongs to the step, and how to ask
+    def __init__(
+        self,
+        implemented: Mapping[str, frozenset[str]],
+        ask: Callable[[HookCall], HookReply],
+        local: PluginManager | None = None,
+    ) -> None:
+        self._implemented = implemented
+        self._ask = ask
+        self._local = local
+        self._step = -1
+        self._shelf: Shelf
+        self._failures: Failures
+        self._saved: Callable[[], Mapping[str, DataRef]]
+
+    def begin_step(
         self,
         step: int,
-        implemented: Mapping[str, frozenset[str]],
         shelf: Shelf,
         failures: Failures,
         saved: Callable[[], Mapping[str, DataRef]],
-        ask: Callable[[HookCall], HookReply],
     ) -> None:
-        self.local: PluginManager | None = None
+        """The calls that follow are about this step.
+
+        Args:
+            step: The step.
+            shelf: The step's data.
+            failures: The step's exceptions.
+            saved: Says which in-memory datasets the step has saved so far.
+        """
         self._step = step
-        self._implemented = implemented
         self._shelf = shelf
         self._failures = failures
         self._saved = saved
-        self._ask = ask
 
     @property
     def hook(self) -> HookRelay:
@@ -101,8 +112,19 @@ class HookRelay:
     def __getattr__(self, name: str) -> Callable[..., list[Any]]:
         if name not in RELAYED:
             raise AttributeError(name)
+        call = self._caller(name)
+        self.__dict__[name] = call  # a step calls six of them and more
+        return call
+
+    def _caller(self, name: str) -> Callable[..., list[Any]]:
+        if not self._implemented and self._local is None:
+            return self._forget if name == "after_dataset_saved" else _call_nobody
         taken = self._implemented.get(name)
         return lambda **arguments: self._call(name, taken, arguments)
+
+    def _forget(self, **arguments: Any) -> list[Any]:
+        self._shelf.forget(arguments["data"])
+        return []
 
     def _call(
         self, name: str, taken: frozenset[str] | None, arguments: dict[str, Any]
@@ -110,8 +132,8 @@ class HookRelay:
         if name in _AFTER_FOREIGN_CODE:
             self._shelf.doubt()
         results: list[Any] = []
-        if self.local is not None:
-            results += getattr(self.local.hook, name)(**arguments)
+        if self._local is not None:
+            results += getattr(self._local.hook, name)(**arguments)
             self._shelf.doubt()
         if taken is not None:
             results += self._relay(name, taken, arguments)
@@ -144,6 +166,10 @@ class HookRelay:
                 return self._shelf.lend(value)
         kind = type(value)
         return self._shelf.lend(StaysWithNode(f"{kind.__module__}.{kind.__qualname__}"))
+
+
+def _call_nobody(**_: Any) -> list[Any]:
+    return []
 
 
 def _flatten(

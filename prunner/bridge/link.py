@@ -15,10 +15,16 @@ import contextlib
 import multiprocessing
 import os
 import pickle
+import struct
+import sys
 import threading
 import weakref
+from collections import deque
 from collections.abc import Iterable
 from typing import Any
+
+_PIECE = 1 << 16  # bytes
+_HEADERS = (struct.Struct("!i"), struct.Struct("!iQ"))  # the second one after a negative size
 
 End = Any  # multiprocessing's Connection, which is a PipeConnection on Windows
 
@@ -39,6 +45,9 @@ class Link:
     def __init__(self, connection: End) -> None:
         self._connection = connection
         self._sending = threading.Lock()
+        self._arrived: deque[bytes] = deque()
+        self._incomplete = bytearray()
+        self._needed = 1  # bytes that have to be there before it is worth a look
         _links.add(self)
 
     def send(self, message: Any) -> bool:
@@ -49,7 +58,9 @@ class Link:
             that the link belongs to.
         """
         # Not connection.send(): its pickler is made for locks and sockets, and takes much longer.
-        pickled = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+        to_wire = getattr(message, "to_wire", None)
+        wire = message if to_wire is None else to_wire()
+        pickled = pickle.dumps(wire, pickle.HIGHEST_PROTOCOL)
         with self._sending:
             try:
                 self._connection.send_bytes(pickled)
@@ -64,9 +75,33 @@ class Link:
             EOFError: If the process at the other end is gone.
         """
         try:
-            return self._connection.recv()
+            while not self._arrived:
+                self._read()
         except OSError as error:
             raise EOFError from error
+        return unpacked(self._arrived.popleft())
+
+    def _read(self) -> None:
+        """Take all that has arrived, in one go where the system allows it."""
+        if sys.platform == "win32":
+            self._arrived.append(self._connection.recv_bytes())
+            return
+        while len(self._incomplete) < self._needed:
+            data = os.read(self._connection.fileno(), _PIECE)
+            if not data:
+                raise EOFError
+            self._incomplete += data
+        self._split()
+
+    def _split(self) -> None:
+        """Note the messages that are complete, and how much has to arrive for the next one."""
+        received = bytes(self._incomplete)
+        begin = 0
+        while (place := _message_at(received, begin)) is not None and place[1] <= len(received):
+            self._arrived.append(received[slice(*place)])
+            begin = place[1]
+        del self._incomplete[:begin]
+        self._needed = len(self._incomplete) + 1 if place is None else place[1] - begin
 
     def close(self) -> None:
         """Let go of this end."""
@@ -77,6 +112,29 @@ class Link:
         # The lock may be held for ever: by a thread that was sending, and is not in the fork.
         self._sending = threading.Lock()
         self.close()
+
+
+def unpacked(pickled: bytes) -> Any:
+    """The message that a link at the other end has sent as these bytes."""
+    wire = pickle.loads(pickled)
+    if type(wire) is tuple:
+        # Kedro may not be imported before a worker is set up, and nothing is a tuple till then.
+        from prunner.bridge.messages import from_wire
+
+        return from_wire(wire)
+    return wire
+
+
+def _message_at(received: bytes, begin: int) -> tuple[int, int] | None:
+    """Where a message begins and ends behind its header, ``None`` if that has not arrived."""
+    for header in _HEADERS:  # as multiprocessing's Connection writes them
+        start = begin + header.size
+        if len(received) < start:
+            break
+        size = header.unpack_from(received, begin)[-1]
+        if size >= 0:
+            return start, start + size
+    return None
 
 
 def connect() -> tuple[End, End]:

@@ -2,8 +2,8 @@
 
 Messages hold plain data only: an object of the user's travels as bytes, made and tested
 where it is known (``data``, ``failure``), so that no message can fail to be unpickled. Those that
-are sent for every step are named tuples, which are pickled several times as fast as dataclasses.
-A log record is a mere dict of its attributes (``records``), which is as much faster again.
+are sent for every step are plain tuples on the wire (``to_wire``): whatever has a class of its own
+takes ten times as long to be pickled. A log record is a mere dict of its attributes (``records``).
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 from prunner.bridge.data import DataRef
 from prunner.bridge.failure import Failure
 from prunner.bridge.logs import LogLevels
+
+_FINISHED, _RUN_STEPS = range(2)  # on the wire
 
 # --- from the parent to a worker ------------------------------------------------------------
 
@@ -81,6 +83,10 @@ class RunSteps(NamedTuple):
     """Run steps one after the other."""
 
     steps: tuple[RunStep, ...]
+
+    def to_wire(self) -> tuple[Any, ...]:
+        """The message as a plain tuple."""
+        return _RUN_STEPS, *((step, _plain(inputs), after) for step, inputs, after in self.steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +156,10 @@ class Finished(NamedTuple):
     outputs: Mapping[str, DataRef]
     seconds: float
 
+    def to_wire(self) -> tuple[Any, ...]:
+        """The message as a plain tuple."""
+        return _FINISHED, self.step, _plain(self.outputs), self.seconds
+
 
 class Returned(NamedTuple):
     """These steps have not begun, and will not unless they are sent again."""
@@ -215,3 +225,23 @@ class WorkerGone:
     worker: int
     pid: int | None
     exitcode: int | None
+
+
+# --- on the wire ----------------------------------------------------------------------------
+
+
+def from_wire(wire: tuple[Any, ...]) -> Finished | RunSteps:
+    """The message of which its ``to_wire`` has made a plain tuple."""
+    kind, *fields = wire
+    if kind == _FINISHED:
+        step, outputs, seconds = fields
+        return Finished(step, _refs(outputs), seconds)
+    return RunSteps(tuple(RunStep(step, _refs(inputs), after) for step, inputs, after in fields))
+
+
+def _plain(refs: Mapping[str, DataRef]) -> dict[str, tuple[Any, ...]]:
+    return {name: tuple(ref) for name, ref in refs.items()}
+
+
+def _refs(plain: Mapping[str, tuple[Any, ...]]) -> dict[str, DataRef]:
+    return {name: DataRef(*ref) for name, ref in plain.items()}

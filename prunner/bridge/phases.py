@@ -23,6 +23,10 @@ class PhaseWatch:
     def __init__(self, hook_manager: Any) -> None:
         self._hooks = hook_manager.hook
         self._lock = threading.Lock()  # a node may load and save in threads
+        self.begin_step()
+
+    def begin_step(self) -> None:
+        """What follows is about another node."""
         self._loading: list[str] = []
         self._saving: list[str] = []
         self._failed_hook: str | None = None

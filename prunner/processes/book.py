@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import marshal
 import pickle
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -43,7 +43,7 @@ class RunBook:
 
     Attributes:
         catalog: The pickled catalog, without datasets.
-        nodes: The nodes by their step.
+        nodes: What each ``PackedNode`` consists of, by its step.
         functions: The pickled functions of nodes; nodes that call the same one share it.
         datasets: The pickled datasets by their names.
         in_memory: Names of datasets that live in memory only.
@@ -52,7 +52,7 @@ class RunBook:
     """
 
     catalog: Any = b""
-    nodes: dict[int, PackedNode] = field(default_factory=dict)
+    nodes: Mapping[int, tuple[int | None, bytes]] = field(default_factory=dict)
     functions: list[Any] = field(default_factory=list)
     datasets: dict[str, Any] = field(default_factory=dict)
     in_memory: frozenset[str] = frozenset()
@@ -63,7 +63,8 @@ class RunBook:
         """The same book; its parts are written beside each other, not copied when read."""
         return RunBook(
             catalog=pickle.PickleBuffer(self.catalog),
-            nodes=self.nodes,
+            # Plain tuples are pickled ten times as fast as named ones.
+            nodes={step: tuple(packed) for step, packed in self.nodes.items()},  # type: ignore[misc]
             functions=[pickle.PickleBuffer(part) for part in self.functions],
             datasets={name: pickle.PickleBuffer(part) for name, part in self.datasets.items()},
             in_memory=self.in_memory,
@@ -84,7 +85,8 @@ def write_book(
         The book, and the steps that must stay in the parent process, each with the reason.
     """
     book = RunBook(internal=frozenset(pipeline.all_inputs() - pipeline.inputs()))
-    _add_datasets(book, pipeline, catalog)
+    used = [datasets_of(node) for node in pipeline.nodes]
+    _add_datasets(book, pipeline, catalog, used)
     pinned: dict[int, str] = {}
     shell = catalog
     try:
@@ -95,15 +97,17 @@ def write_book(
         everywhere = f"the catalog ({type(catalog).__name__}) cannot be pickled: {why}"
         return book, dict.fromkeys(range(len(pipeline.nodes)), everywhere)
     pack = _NodePacker(book)
+    nodes = {}
     for step, node in enumerate(pipeline.nodes):
-        reason = _why_stuck(node, book.stuck)
+        reason = _why_stuck(node, used[step], book.stuck)
         if reason is None:
             try:
-                book.nodes[step] = pack(node)
+                nodes[step] = pack(node)
                 continue
             except Exception as error:
                 reason = f"the node cannot be pickled: {_why_unpicklable(node, error)}"
         pinned[step] = reason
+    book.nodes = nodes
     return book, pinned
 
 
@@ -150,10 +154,15 @@ def _why_unpicklable(node: Node, error: Exception) -> str:
     return explain(error, node, cloudpickle.dumps)
 
 
-def _add_datasets(book: RunBook, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
+def _add_datasets(
+    book: RunBook,
+    pipeline: Pipeline,
+    catalog: CatalogProtocol[Any, Any],
+    used: Iterable[Iterable[str]],
+) -> None:
     in_memory = set()
     confirmed_elsewhere = _confirmed_elsewhere(pipeline)
-    for name in sorted({name for node in pipeline.nodes for name in datasets_of(node)}):
+    for name in sorted(set().union(*used)):
         dataset = catalog.get(name)
         if dataset is None:
             continue  # confirmed but unknown: the node fails as it does under SequentialRunner
@@ -182,9 +191,7 @@ def datasets_of(node: Node) -> Iterable[str]:
     return dict.fromkeys([*node.inputs, *node.outputs, *node.confirms])
 
 
-def _why_stuck(node: Node, stuck: dict[str, str]) -> str | None:
+def _why_stuck(node: Node, used: Iterable[str], stuck: dict[str, str]) -> str | None:
     if MAIN_TAG in node.tags:
         return f"it is tagged '{MAIN_TAG}'"
-    return next(
-        (f"dataset '{name}': {stuck[name]}" for name in datasets_of(node) if name in stuck), None
-    )
+    return next((f"dataset '{name}': {stuck[name]}" for name in used if name in stuck), None)

@@ -121,16 +121,22 @@ class Keeper:
             self._idle = useful[count:]
             if len(useful) < len(idle):
                 self._drop_template()
-            template = self._template_for(kind, [], modules) if len(useful) < count else None
+            taken = useful[:count]
+            # Within the lock: nobody else may let the template go before they are started.
+            taken += self._start(kind, count - len(taken), setup, modules)
         stop_all(each.process for each in idle if each not in useful)
-        taken = useful[:count]
-        if len(taken) < count:
-            packed, loaded = setup(), LoadedModules(kind.project.package_name)
-            for _ in range(count - len(taken)):
-                process = WorkerProcess(kind.start_method, packed, template)
-                taken.append(Member(process, kind, loaded))
-            self._stop_at_exit()
         return taken
+
+    def _start(
+        self, kind: WorkerKind, count: int, setup: Callable[[], bytes], modules: Iterable[str]
+    ) -> list[Member]:
+        if count <= 0:
+            return []
+        self._stop_at_exit()
+        packed, loaded = setup(), LoadedModules(kind.project.package_name)
+        template = self._template_for(kind, [], modules)
+        processes = [WorkerProcess(kind.start_method, packed, template) for _ in range(count)]
+        return [Member(process, kind, loaded) for process in processes]
 
     def keep(self, members: Sequence[Member], idle_timeout: float) -> list[Member]:
         """Let workers wait for a next run.

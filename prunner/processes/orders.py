@@ -9,12 +9,12 @@ Covers: the queue of a worker. Does not cover: what a step is (``steps``).
 from __future__ import annotations
 
 import os
-import pickle
 import queue
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
+from prunner.bridge.link import unpacked
 from prunner.processes import tree
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Orders:
         """Take orders as long as there is a parent; end this process with it."""
         try:
             while True:
-                self.take(pickle.loads(connection.recv_bytes()))
+                self.take(unpacked(connection.recv_bytes()))
         except (EOFError, OSError):
             try:
                 tree.kill_below()

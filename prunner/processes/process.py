@@ -37,7 +37,7 @@ from loky.process_executor import LokyRecursionError, ProcessPoolExecutor, _thre
 
 from prunner.bridge import link as links
 from prunner.bridge.link import Link
-from prunner.bridge.messages import EndRun, FromWorker, NotForked, Ready, WorkerGone
+from prunner.bridge.messages import EndRun, FromWorker, NotForked, Ready, StartFailed, WorkerGone
 from prunner.processes import main_module, tree, worker
 from prunner.processes.freshness import Stamp, are_unchanged
 from prunner.processes.orders import STOP
@@ -65,7 +65,7 @@ class WorkerProcess:
         self._hearing = threading.Lock()
         self._said_ready = threading.Event()
         self._files: dict[str, Stamp] = {}
-        self._has_been_ready = self._is_clean = False
+        self._has_been_ready = self._has_failed = self._is_clean = False
         self._ending = self._stopping = False
         self._start(start_method)
         self._reader = threading.Thread(target=self._read, name="prunner-reader", daemon=True)
@@ -148,8 +148,8 @@ class WorkerProcess:
 
     @property
     def has_ended(self) -> bool:
-        """True if there is no such process any more."""
-        return bool(self._future.done())
+        """True if there is no such process any more, or it has not been able to start."""
+        return self._has_failed or bool(self._future.done())
 
     @property
     def can_serve(self) -> bool:
@@ -174,6 +174,7 @@ class WorkerProcess:
                     case NotForked():
                         self._start_from_nothing()
                     case _:
+                        self._has_failed |= isinstance(message, StartFailed)
                         self._hear(message)
         if not self._stopping:
             wait_for([self._future], timeout=GRACE)

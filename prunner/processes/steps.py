@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pickle
 import sys
 import threading
 from collections.abc import Callable, Mapping
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from kedro.pipeline.node import Node
 from kedro.runner import Task
@@ -38,9 +37,6 @@ from prunner.errors import DataTransferError
 from prunner.processes.book import MAIN_TAG, PackedNode, RunBook, datasets_of, unpack_node
 from prunner.processes.orders import Orders
 
-if TYPE_CHECKING:
-    from pluggy import PluginManager
-
 
 class StepRunner:
     """The worker's side of one run.
@@ -59,7 +55,8 @@ class StepRunner:
         self._exchange = Exchange(begin.folders)
         self._book: RunBook | None = None
         self._catalog: Any = None
-        self._local_hooks: PluginManager | None = None
+        self._relay = HookRelay(begin.hooks, self._ask)
+        self._watch = PhaseWatch(self._relay)
         self._saved_here: set[str] = set()
         self._functions: dict[int, Callable[..., Any]] = {}
         self._made: dict[int, Mapping[str, DataRef]] = {}
@@ -99,26 +96,26 @@ class StepRunner:
             refs = {name: each.ref for name, each in in_memory.items() if name not in inputs}
             return {name: ref for name, ref in refs.items() if ref is not None}
 
-        relay = HookRelay(step, self._begin.hooks, shelf, failures, saved, self._ask)
-        watch = PhaseWatch(relay)
+        self._watch.begin_step()
         try:
-            node = self._prepare(step, inputs, shelf, relay, in_memory)
-            self._execute(node, watch)
+            book = self._open_book()
+            self._relay.begin_step(step, shelf, failures, saved)
+            self._execute(self._prepare(book, step, inputs, shelf, in_memory))
             return saved()
         except BaseException as error:
             failure = failures.capture(error)
-            return Failed(step, failure, watch.phase, os.getpid(), saved())
+            return Failed(step, failure, self._watch.phase, os.getpid(), saved())
         finally:
             kedro_internals.drop_datasets(self._catalog, in_memory)
             shelf.clear()
             _flush()
 
-    def _execute(self, node: Node, watch: PhaseWatch) -> None:
+    def _execute(self, node: Node) -> None:
         task = Task(
             node=node,
             catalog=self._catalog,
             is_async=self._begin.is_async,
-            hook_manager=watch,  # type: ignore[arg-type]
+            hook_manager=self._watch,  # type: ignore[arg-type]
             run_id=self._begin.run_id,
         )
         self._logs.node = node.name
@@ -135,22 +132,22 @@ class StepRunner:
                 self._catalog = _unpickle("the catalog", book.catalog)
                 if self._begin.worker_hooks is not None:
                     plugins = _unpickle("the hooks of workers", self._begin.worker_hooks)
-                    self._local_hooks = local_hook_manager(plugins)
+                    local = local_hook_manager(plugins)
+                    self._relay = HookRelay(self._begin.hooks, self._ask, local)
+                    self._watch = PhaseWatch(self._relay)
             self._book = book
         return self._book
 
     def _prepare(
         self,
+        book: RunBook,
         step: int,
         inputs: Mapping[str, DataRef],
         shelf: Shelf,
-        relay: HookRelay,
         in_memory: dict[str, ExchangeDataset],
     ) -> Node:
         """Put all datasets of a node into the catalog, and note those that live in memory."""
-        book = self._open_book()
-        relay.local = self._local_hooks
-        node = self._node(book.nodes[step])
+        node = self._node(PackedNode(*book.nodes[step]))
         for name in datasets_of(node):
             if name in book.in_memory:
                 in_memory[name] = ExchangeDataset(name, shelf, inputs.get(name))
@@ -242,5 +239,7 @@ def _unpickle(what: str, pickled: Any) -> Any:
 def _flush() -> None:
     # What a node prints is seen when it ends, and not lost if the worker is killed later.
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, OSError, ValueError):
+        try:
             stream.flush()
+        except (AttributeError, OSError, ValueError):
+            pass

@@ -138,6 +138,9 @@ class FakePool:
     def put(self, event: Any) -> None:
         self._parents.put(event)
 
+    def get_nowait(self) -> Any:
+        raise queue.Empty  # the random generator decides all
+
     def get(self, timeout: float | None = None) -> Any:
         if timeout is not None and self._random.random() < 0.3:
             raise queue.Empty

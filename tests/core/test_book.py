@@ -11,7 +11,7 @@ from kedro.pipeline.node import Node
 from kedro_datasets.pickle import PickleDataset
 
 from prunner.bridge.data import Exchange
-from prunner.processes.book import MAIN_TAG, datasets_of, unpack_node, write_book
+from prunner.processes.book import MAIN_TAG, PackedNode, datasets_of, unpack_node, write_book
 from tests.random_nodes import Stuck, join, one
 
 
@@ -68,7 +68,7 @@ def book_of(*nodes, catalog_type=DataCatalog, **datasets):
 
 def node_of(book, step):
     """A node as a worker reads it."""
-    packed = book.nodes[step]
+    packed = PackedNode(*book.nodes[step])
     if packed.function is None:
         return pickle.loads(packed.rest)
     return unpack_node(packed, pickle.loads(book.functions[packed.function]))

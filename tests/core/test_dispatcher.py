@@ -75,6 +75,9 @@ SILENCE = object()
 class Inbox(queue.SimpleQueue):  # type: ignore[type-arg]
     """In which for a while nothing arrives."""
 
+    def get_nowait(self):
+        raise queue.Empty  # what is there is taken by get()
+
     def get(self, block=True, timeout=None):
         event = super().get(block, None)
         if event is SILENCE:

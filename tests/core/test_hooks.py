@@ -31,14 +31,15 @@ class Bridge:
         calls: Every call that would have gone over the link.
     """
 
-    def __init__(self, exchange, *hooks):
+    def __init__(self, exchange, *hooks, local=None):
         self.calls = []
         self.shelf = Shelf(exchange)
         self.failures = Failures()
         manager = manager_of(*hooks)
         self.desk = HookDesk(manager, KNOWN, exchange)
         implemented = implemented_hooks(manager)
-        self.relay = HookRelay(3, implemented, self.shelf, self.failures, dict, self._ask)
+        self.relay = HookRelay(implemented, self._ask, local)
+        self.relay.begin_step(3, self.shelf, self.failures, dict)
 
     def _ask(self, call):
         self.calls.append(call)
@@ -371,8 +372,7 @@ def test_what_a_hook_in_the_worker_has_changed_is_seen_and_saved_as_it_is(exchan
         def after_node_run(self, outputs):
             pass
 
-    bridge = Bridge(exchange, Hooks())
-    bridge.relay.local = manager_of(Spoils())
+    bridge = Bridge(exchange, Hooks(), local=manager_of(Spoils()))
     value = large()
     bridge.relay.hook.after_node_run(**KNOWN, inputs={}, outputs={"a": value})
     bridge.relay.hook.before_dataset_saved(dataset_name="a", data=value, node="n")

@@ -2,11 +2,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import signal
+import struct
+import threading
 
 import pytest
 
+from prunner.bridge.data import DataRef
 from prunner.bridge.link import Link, connect
+from prunner.bridge.messages import Finished, RunStep, RunSteps
 
 
 @pytest.fixture
@@ -22,6 +27,68 @@ def test_what_is_sent_arrives_in_order(ends):
     messages = ["text \ud800", {"a": (1, b"bytes")}, None]
     assert all(sender.send(each) for each in messages)
     assert [receiver.receive() for _ in messages] == messages
+
+
+def test_named_tuples_travel_as_plain_ones_and_are_themselves_again(ends):
+    sender, receiver = map(Link, ends)
+    ref = DataRef(None, b"pickled", 7)
+    messages = [
+        Finished(3, {"a": ref, "b": DataRef("a file", None, 9)}, 0.5),
+        RunSteps((RunStep(1, {"a": ref}), RunStep(2, {}, (0, 1)))),
+        RunSteps(()),
+        Finished(4, {}, 0.0),
+    ]
+    for each in messages:
+        sender.send(each)
+    received = [receiver.receive() for _ in messages]
+    assert received == messages
+    assert [type(each) for each in received] == [type(each) for each in messages]
+    assert type(received[0].outputs["a"]) is DataRef
+    assert type(received[1].steps[0].inputs["a"]) is DataRef
+
+
+def test_messages_of_all_sizes_arrive_whole_before_the_end(ends):
+    sender, receiver = map(Link, ends)
+    messages = [b"x" * size for size in (0, 1, 70_000, 16_384, 3_000_000, 65_530, 5)] * 3
+
+    def send():
+        for each in messages:
+            sender.send(each)
+        sender.close()
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    assert [receiver.receive() for _ in messages] == messages
+    thread.join()
+    with pytest.raises(EOFError):
+        receiver.receive()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps messages apart by itself")
+def test_what_has_arrived_before_a_torn_message_is_received(ends):
+    receiver = Link(ends[1])
+    whole, torn = (pickle.dumps(each) for each in ("whole", "torn"))
+    header = len(whole).to_bytes(4, "big")
+    os.write(ends[0].fileno(), header + whole + len(torn).to_bytes(4, "big") + torn[:5])
+    ends[0].close()
+    assert receiver.receive() == "whole"
+    with pytest.raises(EOFError):
+        receiver.receive()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps messages apart by itself")
+def test_a_message_may_arrive_byte_by_byte_and_with_a_long_header(ends):
+    receiver = Link(ends[1])
+    pickled = pickle.dumps("a message")
+
+    def send():
+        for byte in struct.pack("!iQ", -1, len(pickled)) + pickled:
+            os.write(ends[0].fileno(), bytes([byte]))
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    assert receiver.receive() == "a message"
+    thread.join()
 
 
 def test_the_end_of_the_other_process_is_noticed(ends):

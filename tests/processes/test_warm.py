@@ -7,6 +7,8 @@ import logging
 import os
 import subprocess
 import sys
+import threading
+from multiprocessing.connection import Listener
 
 import psutil
 import pytest
@@ -135,15 +137,20 @@ def test_levels_are_those_of_each_run(start_method, caplog):
 def test_a_run_that_needs_more_workers_gets_more(start_method):
     runner = ParallelRunner(max_workers=2, start_method=start_method)
     pids(runner)
-    steps = pipeline(
-        [
-            node(nodes.meet, "address", "a", name="a"),
-            node(nodes.meet, "address", "b", name="b"),
-        ]
-    )
-    with nodes.meeting_point(2) as address:
-        outputs = runner.run(steps, DataCatalog({"address": MemoryDataset(address)}))
-    assert outputs["a"].load() != outputs["b"].load()
+    with Listener(("localhost", 0)) as listener:
+        meeting = threading.Thread(target=let_go_when_both_are_there, args=(listener,), daemon=True)
+        meeting.start()
+        catalog = DataCatalog({"address": MemoryDataset(listener.address)})
+        steps = [node(nodes.begin_and_wait, "address", name, name=name) for name in "ab"]
+        runner.run(pipeline(steps), catalog)
+        meeting.join()
+
+
+def let_go_when_both_are_there(listener):
+    both = [listener.accept(), listener.accept()]
+    for each in both:
+        with each:
+            each.send("both are there")
 
 
 def threads_of_numpy():
