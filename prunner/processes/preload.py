@@ -61,12 +61,15 @@ def _open_files() -> set[int]:
     return {file.fd for file in psutil.Process().open_files()}
 
 
-def _preload(package_name: str | None, pipelines: list[str] | None, modules: list[str]) -> None:
+def _preload(
+    path: list[str], package_name: str | None, pipelines: list[str] | None, modules: list[str]
+) -> None:
     from prunner.bridge.logs import bare_kedro_logging
 
     global watch, _why_not_to_fork
     watch = CodeWatch(package_name)
     files_before = _open_files()
+    sys.path[:] = path
     ThreadLimit().apply(1)  # pools of threads could not be forked
     with bare_kedro_logging():
         from prunner.processes.project import keep_logging

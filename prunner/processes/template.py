@@ -60,7 +60,8 @@ class Template:
         self.loaded = LoadedModules(project.package_name)
         self.is_spent = False
         self.leaves_at = math.inf
-        wanted = json.dumps([project.package_name, pipelines, sorted(modules)])
+        # Not all versions of Python hand on the search path themselves.
+        wanted = json.dumps([project.sys_path, project.package_name, pipelines, sorted(modules)])
         self._server = ForkServer()
         self._server.set_forkserver_preload(["prunner.processes.preload"])
         with _lock, main_module.not_imported():
