@@ -98,12 +98,6 @@ class Errands:
         self._files = _files_behind(plan)
         self._consumed = {name for s in plan.steps for name in s.inputs}
 
-    @property
-    def modules(self) -> set[str]:
-        """Names of the modules that the functions of nodes come from."""
-        found = {getattr(node.func, "__module__", None) for node in self._nodes}
-        return {name for name in found if name and name != "__main__"}
-
     def run(
         self, errands: queue.SimpleQueue[Errand], pool: Pool, report: Callable[[RanHere], None]
     ) -> None:

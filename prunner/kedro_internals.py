@@ -118,18 +118,6 @@ def dataset_itself(catalog: CatalogProtocol[Any, Any], name: str) -> Any:
     return catalog._datasets.get(name)
 
 
-def pipelines_of_command_line() -> list[str] | None:
-    """The pipelines that ``kedro run`` was asked for; ``None`` where it is not what runs."""
-    import click
-
-    context = click.get_current_context(silent=True)
-    asked = {} if context is None else context.params
-    if "runner" not in asked or "pipelines" not in asked:  # the options of kedro run
-        return None
-    names = asked["pipelines"] or [asked.get("pipeline") or "__default__"]
-    return split_names(names) if isinstance(names, str) else list(names)
-
-
 _LOOK_UPS = ("get", "__contains__", "__setitem__", "_add_from_config")
 _RUNTIME_PATTERNS = {"{default}": {"type": "kedro.io.MemoryDataset"}}
 

@@ -6,7 +6,6 @@ import logging
 import multiprocessing
 import operator
 import os
-import sys
 import threading
 from collections.abc import Iterable
 
@@ -15,9 +14,7 @@ from loky import cpu_count
 from prunner.errors import OptionError
 
 START_METHODS = ("loky", "spawn", "forkserver", "fork")
-# On Linux a process that has imported the project can be copied without harm. Elsewhere it cannot:
-# Windows has no fork, and macOS's own libraries do not allow it.
-DEFAULT_START_METHOD = "forkserver" if sys.platform == "linux" else "loky"
+DEFAULT_START_METHOD = "loky"
 DEFAULT_IDLE_TIMEOUT = 300.0  # seconds; as joblib keeps its workers
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ import pickle
 import queue
 import threading
 from collections.abc import Iterable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -21,7 +21,6 @@ from prunner.bridge.messages import BeginRun, RunSetup
 from prunner.bridge.worker_hooks import choose, pack_hooks, without
 from prunner.dispatcher import Abort, Dispatcher
 from prunner.errands import Errands
-from prunner.errors import WorkerStartError
 from prunner.history import known_durations, note_durations
 from prunner.memory import share_inputs
 from prunner.options import (
@@ -37,7 +36,7 @@ from prunner.options import (
 from prunner.planning.plan import RunPlan
 from prunner.planning.scheduler import Scheduler
 from prunner.processes.book import write_book
-from prunner.processes.keeper import WorkerKind, keeper
+from prunner.processes.keeper import WorkerKind
 from prunner.processes.pool import WorkerPool
 from prunner.processes.process import why_no_workers
 from prunner.processes.project import ProjectState
@@ -71,10 +70,9 @@ class ParallelRunner(AbstractRunner):
             CPUs that this process may use. Never more are started than the pipeline can use at
             once.
         is_async: Whether nodes load and save their datasets in threads.
-        start_method: How processes are started: ``forkserver`` (forked from one that has imported
-            the project; the default on Linux), ``loky`` (fork and exec; the default elsewhere),
-            ``spawn`` or ``fork``. ``None`` asks the environment variables
-            ``PRUNNER_START_METHOD`` and ``KEDRO_MP_CONTEXT``.
+        start_method: How processes are started: ``loky`` (fork and exec without importing the main
+            module; the default), ``spawn``, ``forkserver`` or ``fork``. ``None`` asks the
+            environment variables ``PRUNNER_START_METHOD`` and ``KEDRO_MP_CONTEXT``.
         worker_hooks: Hooks around nodes and datasets that run inside the workers, on copies,
             rather than in the main process: by class path, by the name that they are registered
             under, or by distribution. For heavy hooks without a state of their own: what such a
@@ -106,26 +104,12 @@ class ParallelRunner(AbstractRunner):
         self._worker_hooks = check_worker_hooks(worker_hooks)
         self._threads = check_threads(threads_per_worker)
         self._idle_timeout = check_idle_timeout(idle_timeout)
-        self._prepare_for_command_line()
 
     def __repr__(self) -> str:
         return (
             f"prunner.ParallelRunner(max_workers={self._max_workers}, "
             f"is_async={self._is_async}, start_method={self._start_method!r})"
         )
-
-    def _prepare_for_command_line(self) -> None:
-        """Import in the background what workers need, while ``kedro run`` loads its own.
-
-        Elsewhere it is not known yet which pipelines will run.
-        """
-        pipelines = kedro_internals.pipelines_of_command_line()
-        if pipelines is None or why_no_workers(self._start_method):
-            return
-        with suppress(WorkerStartError):  # which the run reports
-            kind = WorkerKind(self._start_method, ProjectState.capture())
-            wanted = None if "__default__" in pipelines else pipelines
-            keeper.prepare(kind, wanted, self._idle_timeout)
 
     @property
     def _logger(self) -> logging.Logger:
@@ -248,7 +232,6 @@ class ParallelRunner(AbstractRunner):
             lambda: pickle.dumps(WorkerSetup(project, levels)),
             inbox,
             self._idle_timeout,
-            errands.modules,
         )
         workers = plan.workers_needed(self._max_workers)
         threads = self._threads or threads_that_fit(workers)

@@ -132,17 +132,6 @@ class StartFailed:
     details: str
 
 
-@dataclass(frozen=True, slots=True)
-class NotForked:
-    """This process should not be a copy of the one that it was forked from.
-
-    Attributes:
-        reason: Why.
-    """
-
-    reason: str
-
-
 class Finished(NamedTuple):
     """A step ran to its end.
 

@@ -41,23 +41,12 @@ class CodeWatch:
     def __init__(self, package_name: str | None) -> None:
         self._package_name = package_name
         self._known: set[str] = set()
-        self._found: dict[str, Stamp] = {}
         self._looked_at = time.time_ns()
 
-    @property
-    def is_stale(self) -> bool:
-        """True if a file has changed since it was looked at, of those that were not told yet."""
-        return not are_unchanged(self._found)
-
     def new_files(self) -> dict[str, Stamp]:
-        """The files of modules that were imported since the last call, as they were found."""
-        self.look()
-        found, self._found = self._found, {}
-        return found
-
-    def look(self) -> None:
-        """Note the files of modules that were imported since the last time."""
+        """The files of modules that were imported since the last call, as they are now."""
         before, self._looked_at = self._looked_at, time.time_ns()
+        found: dict[str, Stamp] = {}
         for name, module in _edited_modules(self._package_name):
             if name not in self._known:
                 self._known.add(name)
@@ -65,7 +54,8 @@ class CodeWatch:
                 stamp = _stamp(path)
                 # What has changed between two looks may have done so after the import.
                 is_known = stamp is not None and stamp[0] < before
-                self._found[path] = stamp if is_known else None
+                found[path] = stamp if is_known else None
+        return found
 
 
 def are_unchanged(files: Mapping[str, Stamp]) -> bool:

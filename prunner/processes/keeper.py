@@ -7,25 +7,20 @@ environment, search path or folder, or code that has changed (``freshness``).
 
 Forked workers never stay: they are copies of this process as it was, and quickly made.
 
-With ``forkserver``, workers are forked from a process that has imported the project (``template``);
-it stays as long as they do.
-
 Covers: which workers are idle, who gets them, when they go. Does not cover: runs (``pool``).
 """
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from prunner.processes.freshness import LoadedModules
-from prunner.processes.process import GRACE, WorkerProcess, stop_all
+from prunner.processes.process import WorkerProcess, stop_all
 from prunner.processes.project import ProjectState
-from prunner.processes.template import Template
 
 _COPIES = "fork"  # the start method
 
@@ -77,31 +72,11 @@ class Keeper:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._idle: list[Member] = []
-        self._template: tuple[WorkerKind, Template] | None = None
-        self._ending: list[Template] = []
         self._timer: threading.Timer | None = None
         self._pid = os.getpid()
         self._is_registered = False
 
-    def prepare(
-        self, kind: WorkerKind, pipelines: Sequence[str] | None, idle_timeout: float
-    ) -> None:
-        """Begin to import what workers will need, where they are forked from what has done so.
-
-        Args:
-            kind: What they will be started with.
-            pipelines: Names of the pipelines whose nodes they will run, ``None`` for all.
-            idle_timeout: Seconds after which it goes if no worker was needed.
-        """
-        with self._lock:
-            template = self._template_for(kind, pipelines, ())
-            if template is not None:
-                template.leaves_at = time.monotonic() + idle_timeout
-                self._set_timer()
-
-    def take(
-        self, kind: WorkerKind, count: int, setup: Callable[[], bytes], modules: Iterable[str] = ()
-    ) -> list[Member]:
+    def take(self, kind: WorkerKind, count: int, setup: Callable[[], bytes]) -> list[Member]:
         """Get workers: idle ones as far as there are some, new ones beyond that.
 
         Idle ones that cannot serve such a run go: there will hardly be one that they can serve.
@@ -110,7 +85,6 @@ class Keeper:
             kind: What they must be started with.
             count: How many.
             setup: Makes what new ones are started with: a pickled ``worker.WorkerSetup``.
-            modules: Names of modules that they will import.
 
         Returns:
             The workers, which are the caller's from now on.
@@ -119,23 +93,16 @@ class Keeper:
             idle = self._idle_here()
             useful = [each for each in idle if each.can_serve(kind)]
             self._idle = useful[count:]
-            if len(useful) < len(idle):
-                self._drop_template()
             taken = useful[:count]
-            # Within the lock: nobody else may let the template go before they are started.
-            taken += self._start(kind, count - len(taken), setup, modules)
         stop_all(each.process for each in idle if each not in useful)
-        return taken
+        return taken + self._start(kind, count - len(taken), setup)
 
-    def _start(
-        self, kind: WorkerKind, count: int, setup: Callable[[], bytes], modules: Iterable[str]
-    ) -> list[Member]:
+    def _start(self, kind: WorkerKind, count: int, setup: Callable[[], bytes]) -> list[Member]:
         if count <= 0:
             return []
         self._stop_at_exit()
         packed, loaded = setup(), LoadedModules(kind.project.package_name)
-        template = self._template_for(kind, [], modules)
-        processes = [WorkerProcess(kind.start_method, packed, template) for _ in range(count)]
+        processes = [WorkerProcess(kind.start_method, packed) for _ in range(count)]
         return [Member(process, kind, loaded) for process in processes]
 
     def keep(self, members: Sequence[Member], idle_timeout: float) -> list[Member]:
@@ -154,8 +121,6 @@ class Keeper:
         with self._lock:
             # Those that worked last come first: their memory is warm.
             self._idle = [*staying, *self._idle_here()]
-            if self._template is not None:
-                self._template[1].leaves_at = time.monotonic() + idle_timeout
             self._set_timer()
         return staying
 
@@ -164,15 +129,11 @@ class Keeper:
         with self._lock:
             idle, self._idle = self._idle_here(), []
             timer, self._timer = self._timer, None
-            self._drop_template()
-            ending, self._ending = self._ending, []
         if timer is not None:
             timer.cancel()
             if timer is not threading.current_thread():
                 timer.join()
         stop_all(each.process for each in idle)
-        for template in ending:
-            template.wait(GRACE)
 
     def _leave(self) -> None:
         with self._lock:
@@ -180,8 +141,6 @@ class Keeper:
             idle = self._idle_here()
             due = [each for each in idle if each.leaves_at <= now]
             self._idle = [each for each in idle if each not in due]
-            if self._template is not None and self._template[1].leaves_at <= now:
-                self._drop_template()
             self._set_timer()
         stop_all(each.process for each in due)
 
@@ -189,11 +148,8 @@ class Keeper:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None
-        leaving = [each.leaves_at for each in self._idle]
-        if self._template is not None:
-            leaving.append(self._template[1].leaves_at)
-        if min(leaving, default=math.inf) < math.inf:
-            wait = min(leaving) - time.monotonic()
+        if self._idle:
+            wait = min(each.leaves_at for each in self._idle) - time.monotonic()
             self._timer = threading.Timer(max(0.0, wait), self._leave)
             self._timer.name = "prunner-keeper"
             self._timer.daemon = True
@@ -203,31 +159,8 @@ class Keeper:
         """The idle workers; a process that was forked from the one that has them has none."""
         if self._pid != os.getpid():
             self._pid = os.getpid()
-            self._idle, self._ending, self._timer, self._template = [], [], None, None
-            self._is_registered = False
+            self._idle, self._timer, self._is_registered = [], None, False
         return self._idle
-
-    def _template_for(
-        self, kind: WorkerKind, pipelines: Sequence[str] | None, modules: Iterable[str]
-    ) -> Template | None:
-        if kind.start_method != "forkserver":
-            return None
-        self._idle_here()
-        if self._template is not None:
-            known, template = self._template
-            if known.fits(kind) and not template.is_spent and template.loaded.are_the_same():
-                return template
-            self._drop_template()
-        template = Template(kind.project, pipelines, modules)
-        self._template = kind, template
-        return template
-
-    def _drop_template(self) -> None:
-        if self._template is not None:
-            self._template[1].stop()
-            self._ending.append(self._template[1])
-            self._template = None
-        self._ending = [each for each in self._ending if not each.wait(0.0)]
 
     def _stop_at_exit(self) -> None:
         if not self._is_registered:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -28,7 +28,6 @@ class WorkerPool:
         setup: Makes what new ones are started with: a pickled ``worker.WorkerSetup``.
         inbox: Where everything that workers say, or that is known of them, is put.
         idle_timeout: Seconds that they wait for a next run.
-        modules: Names of modules that they will import.
     """
 
     def __init__(
@@ -37,9 +36,7 @@ class WorkerPool:
         setup: Callable[[], bytes],
         inbox: queue.SimpleQueue[Any],
         idle_timeout: float,
-        modules: Iterable[str] = (),
     ) -> None:
-        self._modules = modules
         self._kind = kind
         self._setup = setup
         self._inbox = inbox
@@ -63,7 +60,7 @@ class WorkerPool:
 
     def start(self, count: int) -> None:
         """Get that many workers; each reports by itself when it is ready."""
-        self._members = keeper.take(self._kind, count, self._setup, self._modules)
+        self._members = keeper.take(self._kind, count, self._setup)
         for number, each in enumerate(self._members):
             each.process.serve(self._inbox, number)
 

@@ -37,11 +37,10 @@ from loky.process_executor import LokyRecursionError, ProcessPoolExecutor, _thre
 
 from prunner.bridge import link as links
 from prunner.bridge.link import Link
-from prunner.bridge.messages import EndRun, FromWorker, NotForked, Ready, StartFailed, WorkerGone
+from prunner.bridge.messages import EndRun, FromWorker, Ready, StartFailed, WorkerGone
 from prunner.processes import main_module, tree, worker
 from prunner.processes.freshness import Stamp, are_unchanged
 from prunner.processes.orders import STOP
-from prunner.processes.template import Template
 
 GRACE = 5.0  # seconds that a worker has to end by itself after it was told to
 FORKING = ("fork", "forkserver")  # start methods
@@ -53,12 +52,10 @@ class WorkerProcess:
     Args:
         start_method: ``loky``, ``spawn``, ``forkserver`` or ``fork``.
         setup: A pickled ``worker.WorkerSetup``.
-        template: Where ``forkserver`` takes the process from.
     """
 
-    def __init__(self, start_method: str, setup: bytes, template: Template | None = None) -> None:
+    def __init__(self, start_method: str, setup: bytes) -> None:
         self._setup = setup
-        self._template = template
         self._inbox: queue.SimpleQueue[Any] | None = None
         self._number = -1
         self._unheard: list[Any] = []
@@ -82,7 +79,7 @@ class WorkerProcess:
             initargs=(theirs, their_orders, self._setup),
             env=_interpreter_options(),
         )
-        with _starting(start_method, self._template):
+        with _starting(start_method):
             self._future = self._executor.submit(
                 worker.serve,
                 start_method in FORKING,
@@ -97,17 +94,6 @@ class WorkerProcess:
         # When the interpreter ends, loky waits for its processes, and this one for orders. The
         # keeper ends it then, in no certain order.
         _threads_wakeups.pop(self._manager, None)
-
-    def _start_from_nothing(self) -> None:
-        """The template is not fit to be copied: go on with a process that is none of its."""
-        assert self._template is not None
-        self._template.is_spent = True
-        wait_for([self._future], timeout=GRACE)
-        self._executor.shutdown(wait=False)
-        self._link.close()
-        self._orders.close()
-        self._template = None
-        self._start("loky")
 
     def serve(self, inbox: queue.SimpleQueue[Any], number: int) -> None:
         """Begin a run: from now on, what the worker says goes into its inbox.
@@ -171,8 +157,6 @@ class WorkerProcess:
                 match message:
                     case Ready():
                         self._note_ready(message)
-                    case NotForked():
-                        self._start_from_nothing()
                     case _:
                         self._has_failed |= isinstance(message, StartFailed)
                         self._hear(message)
@@ -273,11 +257,9 @@ def why_no_workers(start_method: str) -> str | None:
 
 
 @contextlib.contextmanager
-def _starting(start_method: str, template: Template | None) -> Iterator[None]:
+def _starting(start_method: str) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(main_module.not_imported())
-        if template is not None:
-            stack.enter_context(template.in_use())
         if start_method == "fork":
             # Python 3.12 and later warn of every fork while there are threads. The threads
             # here are loky's and wait; whoever chose "fork" knows of his own.

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from prunner.bridge import link as links
 from prunner.bridge.link import Link
-from prunner.processes import preload, tree
+from prunner.processes import tree
 from prunner.processes.freshness import CodeWatch
 from prunner.processes.orders import Orders
 from prunner.processes.project import ProjectState, request_pipelines
@@ -73,11 +73,6 @@ def initialize(connection: Connection, order_end: Connection, setup: bytes) -> N
     threading.Thread(
         target=orders.listen, args=(order_end,), name="prunner-orders", daemon=True
     ).start()
-    if reason := preload.why_no_worker():
-        from prunner.bridge.messages import NotForked
-
-        link.send(NotForked(reason))
-        return
     try:
         worker = _Worker(pickle.loads(setup), link, orders)
     except BaseException as error:
@@ -102,7 +97,7 @@ class _Worker:
     def __init__(self, setup: WorkerSetup, link: Link, orders: Orders) -> None:
         self._link = link
         self._orders = orders
-        self._code = preload.watch or CodeWatch(setup.project.package_name)
+        self._code = CodeWatch(setup.project.package_name)
         self._logs = _set_up(setup, link)
         self._threads = ThreadLimit()
         # "Ready" means that a step can begin at once.

@@ -77,17 +77,6 @@ def test_a_file_that_may_have_changed_after_its_import_is_stale(module):
     assert not are_unchanged(files_of(watch, path))
 
 
-def test_what_was_found_and_not_told_is_looked_at_again(module):
-    watch = CodeWatch(None)
-    watch.new_files()
-    name, path = module("x = 1")
-    importlib.import_module(name)
-    watch.look()
-    assert not watch.is_stale
-    path.write_text("x = 22", encoding="utf-8")
-    assert watch.is_stale
-
-
 def test_what_python_and_pip_have_installed_does_not_count():
     files = CodeWatch(None).new_files()
     assert str(importlib.import_module("json").__file__) not in files

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-import sys
 
 import pytest
 from hypothesis import given
@@ -77,8 +76,8 @@ def test_what_is_no_flag_is_refused(value):
 # --- start_method -----------------------------------------------------------------------------
 
 
-def test_the_default_is_a_fork_server_on_linux_and_lokys_way_elsewhere():
-    assert DEFAULT == ("forkserver" if sys.platform == "linux" else "loky")
+def test_the_default_is_lokys_way():
+    assert DEFAULT == "loky"
     assert resolve_start_method(None) == DEFAULT
     assert available_start_methods()[0] == DEFAULT
 

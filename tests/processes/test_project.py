@@ -260,7 +260,7 @@ def test_project_is_configured_once_for_each_worker(ran: Run, start_method: str)
         events = [note["event"] for note in project.notes()[pid]]
         # A forked process has the imported settings module, but must configure them again: what
         # the parent has read from the pipeline registry is gone, and is read anew but once.
-        forked = start_method in ("fork", "forkserver")
+        forked = start_method == "fork"
         assert events.count("settings") == (0 if forked else 1)
         assert events.count("register_pipelines") == 1
         assert forked or events[0] == "settings"

@@ -17,7 +17,6 @@ from kedro.pipeline import node, pipeline
 
 import prunner
 from prunner import ParallelRunner
-from prunner.options import available_start_methods
 from tests.processes import nodes
 
 FORKED = "fork"  # such workers never stay
@@ -211,64 +210,3 @@ pid = runner.run(steps, DataCatalog())["pid"].load()
 get_reusable_executor(1).submit(int).result()  # loky has one of its own, which was started later
 print(pid)
 """
-
-
-STARTS_A_THREAD = """
-import os
-import threading
-
-end = threading.Event()
-thread = threading.Thread(target=end.wait, daemon=True)
-thread.start()
-
-
-def tidy():
-    end.set()
-    thread.join()
-
-
-def parent():
-    return os.getppid()
-"""
-
-OPENS_A_FILE = """
-import os
-
-file = os.open(__file__, os.O_RDONLY)
-
-
-def tidy():
-    os.close(file)
-
-
-def parent():
-    return os.getppid()
-"""
-
-HARMLESS = """
-import os
-
-
-def tidy():
-    pass
-
-
-def parent():
-    return os.getppid()
-"""
-
-
-@pytest.mark.skipif("forkserver" not in available_start_methods(), reason="no fork here")
-@pytest.mark.parametrize(
-    ("code", "is_forked"),
-    [(STARTS_A_THREAD, False), (OPENS_A_FILE, False), (HARMLESS, True)],
-    ids=["thread", "file", "harmless"],
-)
-def test_what_imports_have_left_behind_is_not_forked(code, is_forked, edited):
-    module, path = edited
-    path.write_text(code, encoding="utf-8")
-    importlib.invalidate_caches()
-    importlib.reload(module)
-    (parent,) = pids(runner_of("forkserver"), module.parent)
-    assert (parent != os.getpid()) == is_forked
-    module.tidy()
