@@ -231,7 +231,8 @@ class ParallelRunner(AbstractRunner):
             WorkerKind(self._start_method, project),
             lambda: pickle.dumps(WorkerSetup(project, levels)),
             inbox,
-            self._idle_timeout,
+            # What hooks have begun in a worker, such as mlflow's run, must not go on in the next.
+            self._idle_timeout if begin.worker_hooks is None else 0.0,
         )
         workers = plan.workers_needed(self._max_workers)
         threads = self._threads or threads_that_fit(workers)

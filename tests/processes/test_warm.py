@@ -12,6 +12,8 @@ from multiprocessing.connection import Listener
 
 import psutil
 import pytest
+from kedro.framework.hooks import hook_impl
+from kedro.framework.hooks.manager import _create_hook_manager
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import node, pipeline
 
@@ -48,6 +50,21 @@ def test_workers_can_be_told_to_go(start_method):
 def test_without_an_idle_timeout_workers_end_with_the_run(start_method):
     (pid,) = pids(runner_of(start_method, idle_timeout=0))
     assert not psutil.pid_exists(pid)
+
+
+class Nothing:
+    @hook_impl
+    def before_node_run(self):
+        """Something that might be left open."""
+
+
+def test_workers_that_have_run_hooks_end_with_the_run(start_method):
+    hooks = _create_hook_manager()
+    hooks.register(Nothing())
+    runner = runner_of(start_method, worker_hooks=[f"{__name__}.Nothing"])
+    steps = pipeline([node(nodes.worker_pid, None, "pid")])
+    outputs = runner.run(steps, DataCatalog(), hooks)
+    assert not psutil.pid_exists(outputs["pid"].load())
 
 
 def test_idle_workers_go_by_themselves(start_method):
