@@ -597,7 +597,10 @@ class World:
         """The step at the head may not have begun yet."""
         self.asked_back.discard(worker)
         returned, self.behind[worker] = self.behind[worker], []
-        if worker in self.running and self.random.random() < 0.3:
+        head = self.running.get(worker)
+        # A worker never begins what was to follow a step that has failed there.
+        cannot_begin = head is not None and not self.plan.steps[head].parents <= set(self.done)
+        if head is not None and (cannot_begin or self.random.random() < 0.3):
             returned = [self.running.pop(worker), *returned]
         self.follow(self.scheduler.steps_returned(worker, returned))
 
