@@ -5,7 +5,8 @@ a folder. A reader maps the file privately, copy on write: nothing is copied unt
 writes, everybody may write, nobody sees what another one wrote. Small objects need no file and
 ride in the message.
 
-Covers: files, maps, sizes, removal. The only room that opens data files.
+Covers: files, maps, sizes, removal; with ``recycling`` and ``locks``, the only rooms that open data
+files.
 Does not cover: which dataset is which and when it is released (``dispatcher``).
 """
 

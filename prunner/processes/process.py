@@ -110,10 +110,10 @@ class WorkerProcess:
 
     def end_run(self) -> None:
         """The run is over; ``wait_until_free`` tells when the worker has got there."""
-        if not self._has_been_ready:  # it is still starting, and has been told nothing
-            with self._hearing:
+        with self._hearing:
+            if not self._has_been_ready:  # it is still starting, and has been told nothing
                 self._inbox = None
-            return
+                return
         self._said_ready.clear()
         self._ending = True
         self._orders.send(EndRun())
@@ -168,20 +168,23 @@ class WorkerProcess:
     def _note_ready(self, message: Ready) -> None:
         self._files.update(message.files)
         self._is_clean = message.clean
-        self._has_been_ready = True
-        if self._ending:
-            self._ending = False
-            with self._hearing:  # the next run will hear of it
-                self._inbox = None
-        self._hear(message)
+        with self._hearing:  # at once: the run may end at this moment
+            self._has_been_ready = True
+            if self._ending:
+                self._ending = False
+                self._inbox = None  # the next run will hear of it
+            self._deliver(message)
         self._said_ready.set()
 
     def _hear(self, event: Any) -> None:
         with self._hearing:
-            if self._inbox is None:
-                self._unheard.append(event)
-            else:
-                self._inbox.put(self._addressed(event))
+            self._deliver(event)
+
+    def _deliver(self, event: Any) -> None:
+        if self._inbox is None:
+            self._unheard.append(event)
+        else:
+            self._inbox.put(self._addressed(event))
 
     def _addressed(self, event: Any) -> Any:
         if isinstance(event, WorkerGone):
