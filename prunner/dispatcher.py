@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, NamedTuple, Protocol
 
-from prunner.bridge.data import DataRef, Exchange
+from prunner.bridge.data import Exchange
 from prunner.bridge.messages import (
     BeginRun,
     Failed,
@@ -35,6 +35,7 @@ from prunner.bridge.messages import (
     StartFailed,
     WorkerGone,
 )
+from prunner.bridge.refs import DataRef
 from prunner.errors import WorkerDied, WorkerStartError
 from prunner.planning.scheduler import PARENT, Decision, Release, Scheduler, Start, TakeBack
 

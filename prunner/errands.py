@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.runner import Task
 
-from prunner.bridge.data import DataRef, Exchange
+from prunner.bridge.data import Exchange
 from prunner.bridge.hooks import HookDesk
 from prunner.bridge.logs import handle_here
 from prunner.bridge.phases import PhaseWatch
+from prunner.bridge.refs import DataRef
 from prunner.dispatcher import (
     AnswerHook,
     End,

@@ -29,6 +29,18 @@ if TYPE_CHECKING:
 NO_DATA = _EMPTY
 
 
+def pipelines_of_command_line() -> list[str] | None:
+    """The pipelines that ``kedro run`` was asked for; ``None`` where it is not what runs."""
+    import click
+
+    context = click.get_current_context(silent=True)
+    asked = {} if context is None else context.params
+    if "runner" not in asked or "pipelines" not in asked:  # the options of kedro run
+        return None
+    names = asked["pipelines"] or [asked.get("pipeline") or "__default__"]
+    return split_names(names) if isinstance(names, str) else list(names)
+
+
 def no_hooks() -> PluginManager:
     """The hook manager that Kedro uses where there is none."""
     return cast("PluginManager", _NullPluginManager())

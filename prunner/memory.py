@@ -6,7 +6,8 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from prunner import kedro_internals
-from prunner.bridge.data import DataRef, Exchange, ExchangeDataset
+from prunner.bridge.data import Exchange, ExchangeDataset
+from prunner.bridge.refs import DataRef
 from prunner.errors import DataTransferError
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ import operator
 import os
 import threading
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from loky import cpu_count
 
@@ -18,6 +19,26 @@ DEFAULT_START_METHOD = "loky"
 DEFAULT_IDLE_TIMEOUT = 300.0  # seconds; as joblib keeps its workers
 
 logger = logging.getLogger(__name__)
+
+
+class RunOptions(NamedTuple):
+    """The options of a runner, checked.
+
+    Attributes:
+        max_workers: How many processes there may be at most.
+        is_async: Whether nodes load and save their datasets in threads.
+        start_method: ``loky``, ``spawn``, ``forkserver`` or ``fork``.
+        worker_hooks: Hooks that run inside the workers; ``None`` for those that must.
+        threads_per_worker: Threads of each numeric library; ``None`` for as many as fit.
+        idle_timeout: Seconds that workers wait for a next run.
+    """
+
+    max_workers: int
+    is_async: bool
+    start_method: str
+    worker_hooks: tuple[str, ...] | None
+    threads_per_worker: int | None
+    idle_timeout: float
 
 
 def available_start_methods() -> tuple[str, ...]:

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import logging
-import pickle
-import queue
-import threading
 from collections.abc import Iterable
-from contextlib import ExitStack
-from dataclasses import replace
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from kedro.runner import AbstractRunner
 
 from prunner import kedro_internals
-from prunner.bridge.data import DataRef, Exchange
-from prunner.bridge.hooks import implemented_hooks
-from prunner.bridge.logs import LogLevels
-from prunner.bridge.messages import BeginRun, RunSetup
-from prunner.bridge.worker_hooks import choose, pack_hooks, without
-from prunner.dispatcher import Abort, Dispatcher
-from prunner.errands import Errands
-from prunner.history import known_durations, note_durations
-from prunner.memory import share_inputs
+from prunner.errors import WorkerStartError
 from prunner.options import (
     DEFAULT_IDLE_TIMEOUT,
+    RunOptions,
     check_idle_timeout,
     check_is_async,
     check_max_workers,
@@ -33,19 +22,18 @@ from prunner.options import (
     resolve_start_method,
     threads_that_fit,
 )
-from prunner.planning.plan import RunPlan
-from prunner.planning.scheduler import Scheduler
-from prunner.processes.book import write_book
-from prunner.processes.keeper import WorkerKind
-from prunner.processes.pool import WorkerPool
+from prunner.processes.keeper import WorkerKind, keeper
 from prunner.processes.process import why_no_workers
 from prunner.processes.project import ProjectState
-from prunner.processes.worker import WorkerSetup
+from prunner.processes.worker import Preload, packed_setup
 
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
     from pluggy import PluginManager
+
+    from prunner.errands import Errands
+    from prunner.execution import Execution
 
 # Arguments of run() after the catalog, before the one that lets Kedro leave out nodes.
 _ONLY_MISSING = 3
@@ -99,17 +87,37 @@ class ParallelRunner(AbstractRunner):
         idle_timeout: float = DEFAULT_IDLE_TIMEOUT,
     ) -> None:
         super().__init__(is_async=check_is_async(is_async))
-        self._max_workers = check_max_workers(max_workers)
-        self._start_method = resolve_start_method(start_method)
-        self._worker_hooks = check_worker_hooks(worker_hooks)
-        self._threads = check_threads(threads_per_worker)
-        self._idle_timeout = check_idle_timeout(idle_timeout)
+        self._options = RunOptions(
+            max_workers=check_max_workers(max_workers),
+            is_async=is_async,
+            start_method=resolve_start_method(start_method),
+            worker_hooks=check_worker_hooks(worker_hooks),
+            threads_per_worker=check_threads(threads_per_worker),
+            idle_timeout=check_idle_timeout(idle_timeout),
+        )
+        pipelines = kedro_internals.pipelines_of_command_line()
+        if pipelines is not None:
+            self._start_early(pipelines)
 
     def __repr__(self) -> str:
         return (
-            f"prunner.ParallelRunner(max_workers={self._max_workers}, "
-            f"is_async={self._is_async}, start_method={self._start_method!r})"
+            f"prunner.ParallelRunner(max_workers={self._options.max_workers}, "
+            f"is_async={self._is_async}, start_method={self._options.start_method!r})"
         )
+
+    def _start_early(self, pipelines: list[str]) -> None:
+        """Let a worker begin while ``kedro run`` still loads its context, catalog and pipelines."""
+        if why_no_workers(self._options.start_method) is not None:
+            return
+        with suppress(WorkerStartError):  # which the run will report
+            project = ProjectState.capture()
+            threads = self._options.threads_per_worker or threads_that_fit(
+                self._options.max_workers
+            )
+            keeper.prepare(
+                WorkerKind(self._options.start_method, project),
+                lambda: packed_setup(project, Preload(threads, pipelines=tuple(pipelines))),
+            )
 
     @property
     def _logger(self) -> logging.Logger:
@@ -166,42 +174,25 @@ class ParallelRunner(AbstractRunner):
                 "Using synchronous mode for loading and saving data. Use the --async flag "
                 "for potential performance gains."
             )
-        hooks = hook_manager or kedro_internals.no_hooks()
-        chosen = choose(hooks, self._worker_hooks)
-        hooks_here = without(hooks, chosen)
-        book, pinned = write_book(pipeline, catalog)
-        if reason := why_no_workers(self._start_method):
-            pinned = dict.fromkeys(range(len(pipeline.nodes)), reason)
-        with Exchange.create() as exchange:
-            refs = share_inputs(pipeline, catalog, book, pinned, exchange)
-            known = known_durations(pipeline.nodes)
-            plan = RunPlan.from_pipeline(pipeline, book.in_memory, pinned, known)
-            self._announce(plan)
-            errands = Errands(
-                plan,
-                pipeline.nodes,
-                catalog,
-                hooks,
-                run_id=run_id,
-                is_async=self._is_async,
-                exchange=exchange,
-                logger=self._logger,
-                hooks_of_workers=hooks_here,
-            )
-            begin = BeginRun(
-                folders=exchange.folders,
-                book=exchange.put(book.by_reference()),
-                hooks=implemented_hooks(hooks_here),
-                is_async=self._is_async,
-                run_id=run_id,
-                worker_hooks=pack_hooks(chosen),
-            )
-            try:
-                self._execute(plan, errands, exchange, begin, refs)
-            finally:
-                note_durations(pipeline.nodes, errands.seconds)
+        errands = self._execution(
+            pipeline, catalog, hook_manager or kedro_internals.no_hooks(), run_id
+        ).run()
         if errands.errors:
             self._give_up(pipeline, catalog, errands)
+
+    def _execution(
+        self,
+        pipeline: Pipeline,
+        catalog: CatalogProtocol[Any, Any],
+        hooks: PluginManager,
+        run_id: str | None,
+    ) -> Execution:
+        # Not before: a worker could only be started when all that has been imported, too.
+        from prunner.execution import Execution
+
+        return Execution(
+            self._options, pipeline, catalog, hooks, run_id=run_id, logger=self._logger
+        )
 
     def _give_up(
         self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any], errands: Errands
@@ -215,54 +206,3 @@ class ParallelRunner(AbstractRunner):
             raise error
         finally:
             del error  # or the exception would refer to itself by its traceback
-
-    def _execute(
-        self,
-        plan: RunPlan,
-        errands: Errands,
-        exchange: Exchange,
-        begin: BeginRun,
-        refs: dict[str, DataRef],
-    ) -> None:
-        """Run all steps, and give the catalog what workers made."""
-        inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        project, levels = ProjectState.capture(), LogLevels.capture()
-        pool = WorkerPool(
-            WorkerKind(self._start_method, project),
-            lambda: pickle.dumps(WorkerSetup(project, levels)),
-            inbox,
-            # What hooks have begun in a worker, such as mlflow's run, must not go on in the next.
-            self._idle_timeout if begin.worker_hooks is None else 0.0,
-        )
-        workers = plan.workers_needed(self._max_workers)
-        threads = self._threads or threads_that_fit(workers)
-        begin = replace(begin, set_up=RunSetup(levels, project.requested_pipelines, threads))
-        dispatcher = Dispatcher(
-            Scheduler(plan),
-            pool,
-            exchange,
-            begin,
-            refs=refs,
-            inbox=inbox,
-            package=project.package_name,
-        )
-        loop = threading.Thread(
-            target=dispatcher.run, args=(workers > 0,), name="prunner-dispatcher", daemon=True
-        )
-        with ExitStack() as stack:
-            stack.callback(lambda: loop.join() if loop.ident else None)
-            stack.callback(inbox.put, Abort())
-            stack.enter_context(pool)
-            # Processes first: a forked one should find as few threads as possible.
-            pool.start(workers)
-            loop.start()
-            errands.run(dispatcher.errands, pool, inbox.put)
-
-    def _announce(self, plan: RunPlan) -> None:
-        """Say once which nodes stay in the main process, and why."""
-        by_reason: dict[str, list[str]] = {}
-        for step, reason in plan.pinned.items():
-            by_reason.setdefault(reason, []).append(plan.steps[step].name)
-        for reason, names in by_reason.items():
-            listed = ", ".join(f"'{name}'" for name in names)
-            self._logger.info("Running in the main process: %s (%s)", listed, reason)

@@ -25,7 +25,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from kedro.io import DatasetError, MemoryDataset
 
@@ -33,6 +33,7 @@ from prunner.bridge import recycling
 from prunner.bridge.locks import map_locked
 from prunner.bridge.packing import pack, unpack
 from prunner.bridge.recycling import FreeFiles, OwnFiles, is_recycled, write_all
+from prunner.bridge.refs import DataRef
 from prunner.errors import DataTransferError
 
 INLINE_LIMIT = 16 * 1024  # bytes; a message of this size still fits into any pipe's buffer
@@ -43,20 +44,6 @@ _PLAIN = (type(None), bool, int, float, str, bytes)
 
 _logger = logging.getLogger("kedro.runner.prunner")
 _numbers = itertools.count()  # of the files that this process writes
-
-
-class DataRef(NamedTuple):
-    """Where the bytes of one object are.
-
-    Attributes:
-        path: The file, or ``None`` where the bytes are in ``inline``.
-        inline: The bytes of a small object.
-        size: Number of bytes.
-    """
-
-    path: str | None
-    inline: bytes | None
-    size: int
 
 
 class Exchange:

@@ -14,9 +14,8 @@ from __future__ import annotations
 import itertools
 import os
 import traceback
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import tblib
 
@@ -28,8 +27,7 @@ _MOST_FRAMES = 200  # of which an endless recursion has more than anybody reads
 _numbers = itertools.count()
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """An exception, ready to travel.
 
     Attributes:

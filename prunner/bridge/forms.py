@@ -11,7 +11,7 @@ import copyreg
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import cloudpickle
 
@@ -36,8 +36,7 @@ class RemoteError(Exception):
         return f"{self.type_name}: {self.message}"
 
 
-@dataclass(frozen=True, slots=True)
-class PackedException:
+class PackedException(NamedTuple):
     """An exception without its traceback and what is behind it.
 
     Attributes:

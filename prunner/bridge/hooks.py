@@ -19,7 +19,8 @@ from prunner.errors import DataTransferError
 if TYPE_CHECKING:
     from pluggy import PluginManager
 
-    from prunner.bridge.data import DataRef, Exchange
+    from prunner.bridge.data import Exchange
+    from prunner.bridge.refs import DataRef
     from prunner.bridge.shelf import Shelf
 
 RELAYED = (

@@ -16,9 +16,8 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from prunner.bridge.records import made_record, plain_record, record_attributes
 
@@ -31,8 +30,7 @@ WORKER_ATTRIBUTE = "prunner_worker"  # of a record: the number of the worker, fr
 Send = Callable[[Mapping[str, Any]], object]
 
 
-@dataclass(frozen=True, slots=True)
-class LogLevels:
+class LogLevels(NamedTuple):
     """What the parent lets through.
 
     Attributes:

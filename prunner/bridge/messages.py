@@ -9,20 +9,21 @@ takes ten times as long to be pickled. A log record is a mere dict of its attrib
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from prunner.bridge.data import DataRef
-from prunner.bridge.failure import Failure
-from prunner.bridge.logs import LogLevels
+from prunner.bridge.refs import DataRef
+
+if TYPE_CHECKING:
+    from prunner.bridge.failure import Failure
+    from prunner.bridge.logs import LogLevels
 
 _FINISHED, _RUN_STEPS = range(2)  # on the wire
 
 # --- from the parent to a worker ------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class BeginRun:
+class BeginRun(NamedTuple):
     """A run begins; sent once, before its first step.
 
     Attributes:
@@ -44,8 +45,7 @@ class BeginRun:
     set_up: RunSetup | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RunSetup:
+class RunSetup(NamedTuple):
     """What a worker that stays for several runs is told anew for each.
 
     Attributes:
@@ -59,7 +59,7 @@ class RunSetup:
     threads: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EndRun:
     """The run is over: forget it, and say when that is done (``Ready``)."""
 
@@ -89,13 +89,12 @@ class RunSteps(NamedTuple):
         return _RUN_STEPS, *((step, _plain(inputs), after) for step, inputs, after in self.steps)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Recall:
     """Give back all steps that have not begun; the answer is ``Returned``."""
 
 
-@dataclass(frozen=True, slots=True)
-class HookReply:
+class HookReply(NamedTuple):
     """The answer to a ``HookCall``: a result or the exception that a hook raised."""
 
     result: DataRef | None = None
@@ -105,8 +104,7 @@ class HookReply:
 # --- from a worker to the parent ------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(NamedTuple):
     """The worker can begin a run: the project is set up, or the former run is over.
 
     Attributes:
@@ -115,12 +113,11 @@ class Ready:
         clean: Whether no thread and no process of a node is left.
     """
 
-    files: Mapping[str, tuple[int, int] | None] = field(default_factory=dict)
+    files: Mapping[str, tuple[int, int] | None] = {}
     clean: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class StartFailed:
+class StartFailed(NamedTuple):
     """The project could not be set up in the worker.
 
     Attributes:
@@ -156,8 +153,7 @@ class Returned(NamedTuple):
     steps: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(NamedTuple):
     """A step raised.
 
     Attributes:
@@ -172,11 +168,10 @@ class Failed:
     failure: Failure
     phase: str
     pid: int
-    saved: Mapping[str, DataRef] = field(default_factory=dict)
+    saved: Mapping[str, DataRef] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class HookCall:
+class HookCall(NamedTuple):
     """A hook is due; the worker waits for the ``HookReply``.
 
     Attributes:
@@ -192,9 +187,9 @@ class HookCall:
     step: int
     hook: str
     plain: Mapping[str, str]
-    data: Mapping[tuple[str, ...], DataRef] = field(default_factory=dict)
+    data: Mapping[tuple[str, ...], DataRef] = {}
     error: Failure | None = None
-    saved: Mapping[str, DataRef] = field(default_factory=dict)
+    saved: Mapping[str, DataRef] = {}
 
 
 # --- from the pool to the dispatcher --------------------------------------------------------
@@ -207,8 +202,7 @@ class FromWorker(NamedTuple):
     message: Any
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerGone:
+class WorkerGone(NamedTuple):
     """A worker process ended without having been asked to."""
 
     worker: int

@@ -14,8 +14,7 @@ import io
 import logging
 import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import cloudpickle
 
@@ -47,8 +46,7 @@ _USUAL = logging.LogRecord("", logging.NOTSET, "", 0, "", None, None)
 _LOGGING_BEGAN = _USUAL.created - _USUAL.relativeCreated / 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
+class Parcel(NamedTuple):
     """An object of the user's.
 
     Attributes:
@@ -60,8 +58,7 @@ class Parcel:
     instead: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Raised:
+class Raised(NamedTuple):
     """What a record has as ``exc_info``.
 
     Attributes:

@@ -14,7 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from prunner.bridge.data import DataRef, Exchange
+from prunner.bridge.data import Exchange
+from prunner.bridge.refs import DataRef
 
 
 @dataclass(slots=True)

@@ -28,7 +28,7 @@ _INSTALLED = tuple(
         for kind in ("stdlib", "platstdlib", "purelib", "platlib")
     }
 )
-_NO_CODE = ("__main__", "__mp_main__")  # no worker imports it
+NO_CODE = ("__main__", "__mp_main__")  # no worker imports it
 
 
 class CodeWatch:
@@ -87,7 +87,7 @@ def _edited_modules(package_name: str | None) -> Iterator[tuple[str, ModuleType]
     for name, module in list(sys.modules.items()):
         # Not every entry is a module: some are objects with a __getattr__ of their own.
         path = vars(module).get("__file__") if isinstance(module, ModuleType) else None
-        if path is None or name in _NO_CODE:
+        if path is None or name in NO_CODE:
             continue
         if name.partition(".")[0] == package_name or not path.startswith(_INSTALLED):
             yield name, module

@@ -23,6 +23,7 @@ from prunner.processes.process import WorkerProcess, stop_all
 from prunner.processes.project import ProjectState
 
 _COPIES = "fork"  # the start method
+_PATIENCE = 300.0  # seconds that a worker waits for the run that it was started for
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,25 @@ class Keeper:
         self._timer: threading.Timer | None = None
         self._pid = os.getpid()
         self._is_registered = False
+
+    def prepare(self, kind: WorkerKind, setup: Callable[[], bytes]) -> None:
+        """Start a worker for a run that is about to come, unless one is idle.
+
+        Args:
+            kind: What it is started with.
+            setup: Makes what it is started with: a pickled ``worker.WorkerSetup``.
+        """
+        if kind.start_method == _COPIES:
+            return  # quickly made when it is needed, as a copy of what there is then
+        with self._lock:
+            if any(each.can_serve(kind) for each in self._idle_here()):
+                return
+        started = self._start(kind, 1, setup)
+        for each in started:
+            each.leaves_at = time.monotonic() + _PATIENCE
+        with self._lock:
+            self._idle += started
+            self._set_timer()
 
     def take(self, kind: WorkerKind, count: int, setup: Callable[[], bytes]) -> list[Member]:
         """Get workers: idle ones as far as there are some, new ones beyond that.

@@ -9,10 +9,12 @@ A new process knows nothing of the project: ``kedro.framework.project.PACKAGE_NA
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
+import pkgutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,6 +104,32 @@ def request_pipelines(names: tuple[str, ...] | None) -> None:
 
     if hasattr(project.pipelines, "set_requested"):  # not so in Kedro 1.0
         project.pipelines.set_requested(None if names is None else list(names))
+
+
+def import_modules(names: Iterable[str]) -> None:
+    """Import modules; what goes wrong is not said here: it does again where a node needs them."""
+    for name in names:
+        with contextlib.suppress(BaseException):
+            importlib.import_module(name)
+
+
+def import_pipelines(package_name: str | None, names: Collection[str]) -> None:
+    """Import what the parent imports to make pipelines, without making any.
+
+    Args:
+        package_name: The project's package.
+        names: Names of the pipelines; ``__default__`` stands for all.
+    """
+    registry = f"{package_name}.pipeline_registry"
+    if not names:
+        return
+    import_modules([registry])
+    if hasattr(sys.modules.get(registry), "find_pipelines"):  # else it imports them by itself
+        home = f"{package_name}.pipelines"
+        import_modules([home])
+        found = pkgutil.iter_modules(getattr(sys.modules.get(home), "__path__", []))
+        wanted = [each.name for each in found if each.name in names or "__default__" in names]
+        import_modules(f"{home}.{name}" for name in wanted)
 
 
 @dataclass(frozen=True)

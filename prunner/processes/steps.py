@@ -14,7 +14,7 @@ from kedro.pipeline.node import Node
 from kedro.runner import Task
 
 from prunner import kedro_internals
-from prunner.bridge.data import DataRef, Exchange, ExchangeDataset
+from prunner.bridge.data import Exchange, ExchangeDataset
 from prunner.bridge.failure import Failures
 from prunner.bridge.hooks import HookRelay
 from prunner.bridge.link import Link
@@ -31,6 +31,7 @@ from prunner.bridge.messages import (
     RunStep,
 )
 from prunner.bridge.phases import PhaseWatch
+from prunner.bridge.refs import DataRef
 from prunner.bridge.shelf import Shelf
 from prunner.bridge.worker_hooks import local_hook_manager
 from prunner.errors import DataTransferError

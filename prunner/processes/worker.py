@@ -20,17 +20,21 @@ import signal
 import sys
 import threading
 import traceback
-from dataclasses import dataclass
 from multiprocessing import util
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from prunner.bridge import link as links
 from prunner.bridge.link import Link
 from prunner.processes import tree
 from prunner.processes.freshness import CodeWatch
 from prunner.processes.orders import Orders
-from prunner.processes.project import ProjectState, request_pipelines
+from prunner.processes.project import (
+    ProjectState,
+    import_modules,
+    import_pipelines,
+    request_pipelines,
+)
 from prunner.processes.threads import ThreadLimit
 
 if TYPE_CHECKING:
@@ -43,17 +47,47 @@ DUMP_VARIABLE = "PRUNNER_DUMP_TRACEBACKS_AFTER"
 _worker: _Worker | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerSetup:
+class Preload(NamedTuple):
+    """What a new worker imports before it says that it is ready.
+
+    Else a worker that is ready would get a step, and only then import what the step needs, while
+    another one has it all.
+
+    Attributes:
+        threads: How many threads each numeric library may use.
+        modules: Names of modules.
+        pipelines: Names of pipelines, where it is not known yet which nodes will run.
+    """
+
+    threads: int
+    modules: tuple[str, ...] = ()
+    pipelines: tuple[str, ...] = ()
+
+
+class WorkerSetup(NamedTuple):
     """What a worker gets from the parent when it starts.
 
     Attributes:
         project: The project to configure.
         levels: The levels at which the parent logs.
+        preload: What to import before the worker says that it is ready.
     """
 
     project: ProjectState
     levels: LogLevels
+    preload: Preload | None = None
+
+
+def packed_setup(project: ProjectState, preload: Preload | None = None) -> bytes:
+    """What a new worker is started with, pickled.
+
+    Args:
+        project: The project to configure.
+        preload: What to import before the worker says that it is ready.
+    """
+    from prunner.bridge.logs import LogLevels
+
+    return pickle.dumps(WorkerSetup(project, LogLevels.capture(), preload))
 
 
 def initialize(connection: Connection, order_end: Connection, setup: bytes) -> None:
@@ -102,6 +136,12 @@ class _Worker:
         self._threads = ThreadLimit()
         # "Ready" means that a step can begin at once.
         import prunner.processes.steps  # noqa: F401
+
+        if setup.preload is not None:
+            self._threads.apply(setup.preload.threads)
+            with self._logs.kept():
+                import_modules(setup.preload.modules)
+                import_pipelines(setup.project.package_name, setup.preload.pipelines)
 
     def serve(self) -> None:
         """Run steps until the parent says stop."""

@@ -14,7 +14,7 @@ from random import Random
 from typing import Any
 
 from prunner import ParallelRunner
-from prunner.bridge.data import DataRef, Exchange
+from prunner.bridge.data import Exchange
 from prunner.bridge.messages import (
     BeginRun,
     Failed,
@@ -27,8 +27,10 @@ from prunner.bridge.messages import (
     RunSteps,
     WorkerGone,
 )
+from prunner.bridge.refs import DataRef
 from prunner.dispatcher import Abort, Dispatcher, RunHere
 from prunner.errands import Errands
+from prunner.execution import Execution
 from prunner.planning.plan import RunPlan
 from prunner.planning.scheduler import Scheduler
 from prunner.processes.orders import STOP, Orders
@@ -203,11 +205,26 @@ class FakeRunner(ParallelRunner):
         is_async: bool = False,
     ) -> None:
         super().__init__(max_workers, is_async=is_async, start_method="loky")
-        self._random = random
-        self._dies_at = dies_at
+        self.random = random
+        self.dies_at = dies_at
         self.done: list[int] = []
         self.ran_there: list[int] = []
         self.pinned: set[int] = set()
+
+    def _execution(self, *args: Any) -> Execution:
+        execution = FakeExecution(self._options, *args[:3], run_id=args[3], logger=self._logger)
+        execution.runner = self
+        return execution
+
+
+class FakeExecution(Execution):
+    """A run on fake processes, as its runner wants it.
+
+    Attributes:
+        runner: The runner, which is told what came of it.
+    """
+
+    runner: FakeRunner
 
     def _execute(
         self,
@@ -218,8 +235,8 @@ class FakeRunner(ParallelRunner):
         refs: dict[str, DataRef],
     ) -> None:
         # As the real one, step by step.
-        workers = plan.workers_needed(self._max_workers)
-        pool = FakePool(workers, self._random, self._dies_at)
+        workers = plan.workers_needed(self._options.max_workers)
+        pool = FakePool(workers, self.runner.random, self.runner.dies_at)
         scheduler = Scheduler(plan)
         dispatcher = Dispatcher(scheduler, pool, exchange, begin, refs=refs, inbox=pool)  # type: ignore[arg-type]
         dispatcher.errands = _Errands(pool)
@@ -234,6 +251,6 @@ class FakeRunner(ParallelRunner):
             pool.stop()
         scheduler.validate()
         assert scheduler.finished
-        self.done = list(errands.done)
-        self.pinned = {step.index for step in plan.steps if step.index in scheduler.pinned}
-        self.ran_there = [step for worker in pool.workers for step in worker.ran]
+        self.runner.done = list(errands.done)
+        self.runner.pinned = {step.index for step in plan.steps if step.index in scheduler.pinned}
+        self.runner.ran_there = [step for worker in pool.workers for step in worker.ran]

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from prunner.bridge.data import DataRef
 from prunner.bridge.failure import Failures
 from prunner.bridge.messages import (
     BeginRun,
@@ -22,6 +21,7 @@ from prunner.bridge.messages import (
     StartFailed,
     WorkerGone,
 )
+from prunner.bridge.refs import DataRef
 from prunner.dispatcher import (
     Abort,
     AnswerHook,

@@ -9,9 +9,9 @@ import threading
 
 import pytest
 
-from prunner.bridge.data import DataRef
 from prunner.bridge.link import Link, connect
 from prunner.bridge.messages import Finished, RunStep, RunSteps
+from prunner.bridge.refs import DataRef
 
 
 @pytest.fixture

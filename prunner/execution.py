@@ -1,0 +1,184 @@
+"""One run: what is prepared before its first step, and how its parts work together.
+
+Nothing here is needed to start a worker, and ``runner`` imports it only when one is on its way.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from prunner.bridge.data import Exchange
+from prunner.bridge.hooks import implemented_hooks
+from prunner.bridge.logs import LogLevels
+from prunner.bridge.messages import BeginRun, RunSetup
+from prunner.bridge.refs import DataRef
+from prunner.bridge.worker_hooks import choose, pack_hooks, without
+from prunner.dispatcher import Abort, Dispatcher
+from prunner.errands import Errands
+from prunner.history import known_durations, note_durations
+from prunner.memory import share_inputs
+from prunner.options import RunOptions, threads_that_fit
+from prunner.planning.plan import RunPlan
+from prunner.planning.scheduler import Scheduler
+from prunner.processes.book import RunBook, write_book
+from prunner.processes.freshness import NO_CODE
+from prunner.processes.keeper import WorkerKind
+from prunner.processes.pool import WorkerPool
+from prunner.processes.process import why_no_workers
+from prunner.processes.project import ProjectState
+from prunner.processes.worker import Preload, packed_setup
+
+if TYPE_CHECKING:
+    from kedro.io import CatalogProtocol
+    from kedro.pipeline import Pipeline
+    from pluggy import PluginManager
+
+
+class Execution:
+    """A run of a pipeline whose inputs have been checked.
+
+    Args:
+        options: The runner's.
+        pipeline: The pipeline.
+        catalog: Its catalog.
+        hooks: The session's hook manager.
+        run_id: Kedro's id of the run.
+        logger: Where the progress is written.
+    """
+
+    def __init__(  # noqa: PLR0913 - the arguments of Kedro's _run and what belongs to the runner
+        self,
+        options: RunOptions,
+        pipeline: Pipeline,
+        catalog: CatalogProtocol[Any, Any],
+        hooks: PluginManager,
+        *,
+        run_id: str | None,
+        logger: logging.Logger,
+    ) -> None:
+        self._options = options
+        self._pipeline = pipeline
+        self._catalog = catalog
+        self._hooks = hooks
+        self._run_id = run_id
+        self._logger = logger
+
+    def run(self) -> Errands:
+        """Run all steps, and give the catalog what workers made.
+
+        Returns:
+            What was done, and what went wrong.
+
+        Raises:
+            Exception: What was wrong before the first step could begin.
+        """
+        nodes = self._pipeline.nodes
+        book, pinned = write_book(self._pipeline, self._catalog)
+        if reason := why_no_workers(self._options.start_method):
+            pinned = dict.fromkeys(range(len(nodes)), reason)
+        chosen = choose(self._hooks, self._options.worker_hooks)
+        hooks_here = without(self._hooks, chosen)
+        with Exchange.create() as exchange:
+            refs = share_inputs(self._pipeline, self._catalog, book, pinned, exchange)
+            plan = RunPlan.from_pipeline(
+                self._pipeline, book.in_memory, pinned, known_durations(nodes)
+            )
+            self._announce(plan)
+            errands = self._errands(plan, exchange, hooks_here)
+            begin = self._begin(book, exchange, hooks_here, pack_hooks(chosen))
+            try:
+                self._execute(plan, errands, exchange, begin, refs)
+            finally:
+                note_durations(nodes, errands.seconds)
+        return errands
+
+    def _errands(self, plan: RunPlan, exchange: Exchange, hooks_here: PluginManager) -> Errands:
+        return Errands(
+            plan,
+            self._pipeline.nodes,
+            self._catalog,
+            self._hooks,
+            run_id=self._run_id,
+            is_async=self._options.is_async,
+            exchange=exchange,
+            logger=self._logger,
+            hooks_of_workers=hooks_here,
+        )
+
+    def _begin(
+        self,
+        book: RunBook,
+        exchange: Exchange,
+        hooks_here: PluginManager,
+        worker_hooks: bytes | None,
+    ) -> BeginRun:
+        return BeginRun(
+            folders=exchange.folders,
+            book=exchange.put(book.by_reference()),
+            hooks=implemented_hooks(hooks_here),
+            is_async=self._options.is_async,
+            run_id=self._run_id,
+            worker_hooks=worker_hooks,
+        )
+
+    def _execute(
+        self,
+        plan: RunPlan,
+        errands: Errands,
+        exchange: Exchange,
+        begin: BeginRun,
+        refs: dict[str, DataRef],
+    ) -> None:
+        inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        project, levels = ProjectState.capture(), LogLevels.capture()
+        workers = plan.workers_needed(self._options.max_workers)
+        threads = self._options.threads_per_worker or threads_that_fit(workers)
+        preload = Preload(threads, modules=self._modules(plan))
+        pool = WorkerPool(
+            WorkerKind(self._options.start_method, project),
+            lambda: packed_setup(project, preload),
+            inbox,
+            # What hooks have begun in a worker, such as mlflow's run, must not go on in the next.
+            self._options.idle_timeout if begin.worker_hooks is None else 0.0,
+        )
+        set_up = RunSetup(levels, project.requested_pipelines, threads)
+        dispatcher = Dispatcher(
+            Scheduler(plan),
+            pool,
+            exchange,
+            begin._replace(set_up=set_up),
+            refs=refs,
+            inbox=inbox,
+            package=project.package_name,
+        )
+        loop = threading.Thread(
+            target=dispatcher.run, args=(workers > 0,), name="prunner-dispatcher", daemon=True
+        )
+        with ExitStack() as stack:
+            stack.callback(lambda: loop.join() if loop.ident else None)
+            stack.callback(inbox.put, Abort())
+            stack.enter_context(pool)
+            # Processes first: a forked one should find as few threads as possible.
+            pool.start(workers)
+            loop.start()
+            errands.run(dispatcher.errands, pool, inbox.put)
+
+    def _modules(self, plan: RunPlan) -> tuple[str, ...]:
+        """The modules of the functions that workers will run."""
+        nodes = self._pipeline.nodes
+        there = [nodes[step.index].func for step in plan.steps if step.index not in plan.pinned]
+        found = dict.fromkeys(getattr(func, "__module__", None) for func in there)
+        return tuple(name for name in found if isinstance(name, str) and name not in NO_CODE)
+
+    def _announce(self, plan: RunPlan) -> None:
+        """Say once which nodes stay in the main process, and why."""
+        by_reason: dict[str, list[str]] = {}
+        for step, reason in plan.pinned.items():
+            by_reason.setdefault(reason, []).append(plan.steps[step].name)
+        for reason, names in by_reason.items():
+            listed = ", ".join(f"'{name}'" for name in names)
+            self._logger.info("Running in the main process: %s (%s)", listed, reason)
