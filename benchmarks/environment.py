@@ -10,7 +10,13 @@ ROOT = Path(__file__).resolve().parent.parent
 _QUIET = ROOT / "benchmarks" / "quiet_logging.yml"
 
 # Of the person who measures; they would change what is measured.
-_FOREIGN = ("KEDRO_ENV", "KEDRO_LOGGING_CONFIG", "KEDRO_MP_CONTEXT", "PRUNNER_START_METHOD")
+_FOREIGN = (
+    "KEDRO_ENV",
+    "KEDRO_LOGGING_CONFIG",
+    "KEDRO_MP_CONTEXT",
+    "PRUNNER_START_METHOD",
+    "PYTHONDONTWRITEBYTECODE",  # every process would compile the project anew
+)
 
 # With more threads than one, a numeric library would be parallel without any runner.
 _THREADS = (

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks import machine, nodes
@@ -15,66 +14,32 @@ from benchmarks.cases import WARM_START, Case
 from benchmarks.child import Request
 from benchmarks.environment import measured_environment
 from benchmarks.process import Outcome, run_process
-from benchmarks.records import FAILED, LIMIT, Measurement, Results, show
+from benchmarks.records import FAILED, Measurement, Results
+from benchmarks.rounds import Plan, measure_rounds
 from benchmarks.subjects import KEDRO, PRUNNER, Subject
 
 _CPU_SECONDS = 0.05
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What to measure, and how.
-
-    Attributes:
-        cases: The cases.
-        subjects: The subjects.
-        rounds: How often each pair of them is measured.
-        limit: Seconds that one process may take.
-        quick: Whether the cases are the small ones.
-    """
-
-    cases: Sequence[Case]
-    subjects: Sequence[Subject]
-    rounds: int
-    limit: float
-    quick: bool
-
-
-def measure_all(plan: Plan, after_round: Callable[[Results], None]) -> Results:
+def measure_all(plan: Plan[Case, Subject], after_each: Callable[[Results], None]) -> Results:
     """Measure all pairs of case and subject, round after round.
-
-    A pair that has once exceeded the limit is not tried again.
 
     Args:
         plan: What to measure.
-        after_round: Called with what is known after each round.
+        after_each: Called with what is known after each measurement.
 
     Returns:
         All that was found.
     """
-    results = Results(
-        suite="start-methods",
-        quick=plan.quick,
-        rounds=plan.rounds,
-        limit=plan.limit,
-        started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        machine=machine.describe(),
-        cases={case.name: case.title for case in plan.cases},
-    )
     loops = nodes.calibrate(_CPU_SECONDS)
-    hopeless: set[tuple[Case, Subject]] = set()
-    for number in range(1, plan.rounds + 1):
-        for case in plan.cases:
-            for subject in plan.subjects:
-                if (case, subject) in hopeless or not case.includes(subject.name, number):
-                    continue
-                found = _measure(number, case, subject, loops, plan.limit)
-                results.measurements.append(found)
-                if found.status == LIMIT:
-                    hopeless.add((case, subject))
-                show(found, plan.rounds)
-        after_round(results)
-    return results
+    return measure_rounds(
+        "start-methods",
+        plan,
+        machine.describe(),
+        lambda number, case, subject: case.includes(subject.name, number),
+        lambda number, case, subject: _measure(number, case, subject, loops, plan.limit),
+        after_each,
+    )
 
 
 def _measure(number: int, case: Case, subject: Subject, loops: int, limit: float) -> Measurement:

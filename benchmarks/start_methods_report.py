@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.cases import WARM
 from benchmarks.plots import draw_all
 from benchmarks.records import Results
-from benchmarks.tables import case_table, markdown_table, sentences
+from benchmarks.tables import case_table, head, sentences
 
 _HOW = """\
 Every measurement is one fresh Python process, timed from outside (*Process*); inside it,
@@ -54,12 +54,9 @@ def document(results: Results, plots: list[str]) -> str:
     Returns:
         Markdown.
     """
-    kind = "A first look (`--quick`)" if results.quick else "Measured"
+    title = "`start-methods`: how workers are started, and Kedro's own runners"
     parts = [
-        "## `start-methods`: how workers are started, and Kedro's own runners",
-        f"{kind} on {results.started}, {results.complete_rounds} of {results.rounds} round(s), "
-        f"at most {results.limit:g} s per process.",
-        markdown_table(["What", "Value"], [[*pair] for pair in results.machine.items()]),
+        *head(title, results, results.limit),
         _HOW.rstrip(),
         "\n".join(f"- {line}" for line in sentences(results)),
     ]

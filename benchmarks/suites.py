@@ -20,13 +20,12 @@ def start_methods(options: argparse.Namespace) -> int:
     from benchmarks import cases, start_methods, subjects
     from benchmarks.plots import draw_all
     from benchmarks.pyperf_file import write_pyperf
+    from benchmarks.rounds import Plan
     from benchmarks.tables import case_table, sentences
 
     chosen = _chosen(lambda only: cases.select(options.quick, only), options)
     file = _file(options, "start-methods")
-    plan = start_methods.Plan(
-        chosen, subjects.all_subjects(), options.rounds, options.limit, options.quick
-    )
+    plan = Plan(chosen, subjects.all_subjects(), options.rounds, options.limit, options.quick)
     results = start_methods.measure_all(plan, lambda so_far: so_far.write(file))
     for case, title in results.cases.items():
         print(f"\n{case}: {title}\n\n{case_table(results, case)}")
@@ -60,10 +59,12 @@ def peers(options: argparse.Namespace) -> int:
     """Run the suite ``peers`` and return the exit code."""
     from benchmarks.peers import cases, report, suite
     from benchmarks.peers.plots import draw_all
+    from benchmarks.peers.subjects import PEERS
+    from benchmarks.rounds import Plan
 
     chosen = _chosen(lambda only: cases.select(options.quick, only), options)
     file = _file(options, "peers")
-    plan = suite.Plan(chosen, options.rounds, options.limit, options.quick)
+    plan = Plan(chosen, PEERS, options.rounds, options.limit, options.quick)
     results = suite.measure_all(plan, lambda so_far: so_far.write(file))
     for case, title in results.cases.items():
         print(f"\n{case}: {title}\n\n{report.table(results, case)}")

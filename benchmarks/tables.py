@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from benchmarks.cases import WARM
 from benchmarks.records import Results
@@ -27,6 +28,39 @@ def number(value: float) -> str:
     if size >= 100:
         return f"{value:.0f}"
     return f"{value:.1f}" if size >= 10 else f"{value:.2f}"
+
+
+class Measured(Protocol):
+    """What the head of a suite's part of the report tells."""
+
+    quick: bool
+    rounds: int
+    started: str
+    machine: Mapping[str, str]
+
+    @property
+    def complete_rounds(self) -> int:
+        """How many rounds there were."""
+
+
+def head(title: str, results: Measured, limit: float | None = None) -> list[str]:
+    """Write the head of a suite's part of the report.
+
+    Args:
+        title: What the suite is.
+        results: What was measured.
+        limit: Seconds that each process might take.
+
+    Returns:
+        Paragraphs.
+    """
+    kind = "A first look (`--quick`)" if results.quick else "Measured"
+    rounds = f"{kind} on {results.started}, {results.complete_rounds} of {results.rounds} round(s)"
+    return [
+        f"## {title}",
+        f"{rounds}." if limit is None else f"{rounds}, at most {limit:g} s per process.",
+        markdown_table(["What", "Value"], [[*pair] for pair in results.machine.items()]),
+    ]
 
 
 def markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

@@ -10,7 +10,7 @@ from benchmarks.floors.points import GROUPS, in_unit
 from benchmarks.floors.records import Floors
 from benchmarks.floors.verdicts import Verdict, by_group, judge_all
 from benchmarks.summary import Spread
-from benchmarks.tables import markdown_table, number
+from benchmarks.tables import head, markdown_table, number
 
 _HOW = """\
 Each probe is one fresh Python process per round, in which the limit and prunner are measured in
@@ -91,11 +91,8 @@ def document(floors: Floors, plots: Mapping[str, str]) -> str:
     Returns:
         Markdown.
     """
-    kind = "A first look (`--quick`)" if floors.quick else "Measured"
     parts = [
-        "## `floors`: prunner against what the machine allows",
-        f"{kind} on {floors.started}, {floors.complete_rounds} of {floors.rounds} round(s).",
-        markdown_table(["What", "Value"], [[*pair] for pair in floors.machine.items()]),
+        *head("`floors`: prunner against what the machine allows", floors),
         _HOW.rstrip(),
         "\n".join(f"- {line}" for line in sentences(floors)),
     ]

@@ -9,7 +9,7 @@ from benchmarks.peers.plots import draw_all
 from benchmarks.peers.subjects import PEERS, PRUNNER
 from benchmarks.peers.summary import PeerRow, faster_than_prunner, peer_rows
 from benchmarks.records import Results
-from benchmarks.tables import markdown_table, number
+from benchmarks.tables import head, markdown_table, number
 
 _REASONS = Path(__file__).resolve().parent.parent / "reasons.md"
 
@@ -100,12 +100,8 @@ def document(results: Results, plots: Sequence[str], reasons: str) -> str:
     Returns:
         Markdown.
     """
-    kind = "A first look (`--quick`)" if results.quick else "Measured"
     parts = [
-        "## `peers`: the same graphs through other libraries",
-        f"{kind} on {results.started}, {results.complete_rounds} of {results.rounds} round(s), "
-        f"at most {results.limit:g} s per process.",
-        markdown_table(["What", "Value"], [[*pair] for pair in results.machine.items()]),
+        *head("`peers`: the same graphs through other libraries", results, results.limit),
         _HOW.rstrip(),
         "\n".join(f"- {peer.name}: {peer.usage}." for peer in PEERS),
         "\n".join(f"- {line}" for line in sentences(results)),

@@ -1,10 +1,9 @@
-"""The rounds of the suite: one fresh process for each case and peer."""
+"""One measurement of the suite: a fresh process for a case and a peer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from collections.abc import Callable
+from dataclasses import asdict
 from importlib.metadata import version
 
 from benchmarks import machine, nodes
@@ -13,33 +12,15 @@ from benchmarks.environment import measured_environment
 from benchmarks.peers.cases import Case
 from benchmarks.peers.child import Request
 from benchmarks.peers.subjects import PEERS, Peer
-from benchmarks.records import FAILED, LIMIT, SKIPPED, Measurement, Results, show
+from benchmarks.records import FAILED, SKIPPED, Measurement, Results
+from benchmarks.rounds import Plan, measure_rounds
 
 _CPU_SECONDS = 0.05
 _INTERVAL = 0.1  # seconds between two looks at the memory, which take time of the CPU
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What to measure, and how.
-
-    Attributes:
-        cases: The cases.
-        rounds: How often each pair of a case and a peer is measured.
-        limit: Seconds that one process may take.
-        quick: Whether the cases are the small ones.
-    """
-
-    cases: Sequence[Case]
-    rounds: int
-    limit: float
-    quick: bool
-
-
-def measure_all(plan: Plan, after_each: Callable[[Results], None]) -> Results:
+def measure_all(plan: Plan[Case, Peer], after_each: Callable[[Results], None]) -> Results:
     """Measure all pairs of case and peer, round after round.
-
-    A pair that has once exceeded the limit, or is not installed, is not tried again.
 
     Args:
         plan: What to measure.
@@ -48,29 +29,15 @@ def measure_all(plan: Plan, after_each: Callable[[Results], None]) -> Results:
     Returns:
         All that was found.
     """
-    results = Results(
-        suite="peers",
-        quick=plan.quick,
-        rounds=plan.rounds,
-        limit=plan.limit,
-        started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        machine={**machine.describe(), **_versions()},
-        cases={case.name: case.title for case in plan.cases},
-    )
     loops = nodes.calibrate(_CPU_SECONDS)
-    hopeless: set[tuple[str, str]] = set()
-    for number in range(1, plan.rounds + 1):
-        for case in plan.cases:
-            for peer in PEERS:
-                if (case.name, peer.name) in hopeless:
-                    continue
-                found = _measure(number, case, peer, loops, plan.limit)
-                results.measurements.append(found)
-                if found.status in (LIMIT, SKIPPED):
-                    hopeless.add((case.name, peer.name))
-                show(found, plan.rounds)
-                after_each(results)
-    return results
+    return measure_rounds(
+        "peers",
+        plan,
+        {**machine.describe(), **_versions()},
+        lambda number, case, peer: True,
+        lambda number, case, peer: _measure(number, case, peer, loops, plan.limit),
+        after_each,
+    )
 
 
 def _versions() -> dict[str, str]:
