@@ -46,8 +46,8 @@ class WorkerStartError(WorkerError):
     def __str__(self) -> str:
         what = f"set up the project '{self.package}'" if self.package else "start"
         advice = (
-            "Check that the package, its settings.py and all that they import can be imported in "
-            "a new Python process started from the same folder."
+            "Check that the package, its settings.py, the modules of its nodes and all that they "
+            "import can be imported in a new Python process started from the same folder."
             if self.package
             else "Check that a new Python process can be started and can import prunner."
         )

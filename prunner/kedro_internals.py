@@ -35,9 +35,9 @@ def pipelines_of_command_line() -> list[str] | None:
 
     context = click.get_current_context(silent=True)
     asked = {} if context is None else context.params
-    if "runner" not in asked or "pipelines" not in asked:  # the options of kedro run
+    if "runner" not in asked or "pipeline" not in asked:  # the options of kedro run
         return None
-    names = asked["pipelines"] or [asked.get("pipeline") or "__default__"]
+    names = asked.get("pipelines") or [asked["pipeline"] or "__default__"]
     return split_names(names) if isinstance(names, str) else list(names)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import logging
 import os
 import subprocess
@@ -167,7 +168,73 @@ def let_go_when_both_are_there(listener):
     both = [listener.accept(), listener.accept()]
     for each in both:
         with each:
+            each.recv()
             each.send("both are there")
+
+
+LATE_CODE = """
+import json
+import os
+from multiprocessing.connection import Client
+
+
+def who():
+    return os.getpid()
+
+
+def meet(address):
+    with Client(tuple(address)) as connection:
+        connection.send(os.getpid())
+        connection.recv()
+    return os.getpid()
+
+
+if "LATE_NODES_ASK" in os.environ:
+    meet(json.loads(os.environ["LATE_NODES_ASK"]))
+"""
+
+
+@pytest.fixture
+def late_nodes(tmp_path, monkeypatch):
+    """A module that a worker can import when the test says so."""
+    (tmp_path / "late_nodes.py").write_text(LATE_CODE, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield importlib.import_module("late_nodes")
+    del sys.modules["late_nodes"]
+
+
+def test_a_worker_that_gets_ready_when_its_run_has_ended_serves_the_next(
+    start_method, late_nodes, monkeypatch
+):
+    if start_method == FORKED:
+        pytest.skip("such workers never stay")
+    run_has_ended = threading.Event()
+    imported = []
+
+    def let_import(listener):
+        for number in range(2):
+            with listener.accept() as connection:
+                imported.append(connection.recv())
+                if number:
+                    run_has_ended.wait()
+                connection.send("go on")
+
+    with Listener(("localhost", 0)) as door, Listener(("localhost", 0)) as meeting:
+        monkeypatch.setenv("LATE_NODES_ASK", json.dumps(door.address))
+        porter = threading.Thread(target=let_import, args=(door,), daemon=True)
+        porter.start()
+        runner = ParallelRunner(max_workers=2, start_method=start_method)
+        steps = [node(late_nodes.who, None, name, name=name) for name in "ab"]
+        first = runner.run(pipeline(steps), DataCatalog())
+        run_has_ended.set()
+
+        threading.Thread(target=let_go_when_both_are_there, args=(meeting,), daemon=True).start()
+        catalog = DataCatalog({"address": MemoryDataset(meeting.address)})
+        steps = [node(late_nodes.meet, "address", name, name=name) for name in "ab"]
+        second = runner.run(pipeline(steps), catalog)
+        porter.join()
+    assert {second[name].load() for name in "ab"} == set(imported)
+    assert {first[name].load() for name in "ab"} == {imported[0]}
 
 
 def threads_of_numpy():
