@@ -3,6 +3,7 @@
 A large buffer should leave as a view of the object's own memory, and arrive as a view of the map:
 
     numpy     a read-only array would arrive read-only, one that is not contiguous inside the pickle
+    pandas    texts in arrow's form would be copied, to be one piece
     polars    a frame would be written in the format of a file, inside the pickle: two copies
     pyarrow   a slice would take along all that it was cut from
 
@@ -13,6 +14,7 @@ Pure: no file, no process.
 
 from __future__ import annotations
 
+import copyreg
 import importlib
 import sys
 from collections.abc import Callable, Sequence
@@ -45,7 +47,7 @@ def reducers_by_type() -> dict[type, Callable[[Any], Any]]:
     """The same as a table for ``copyreg``, of the libraries that are imported."""
     found: dict[type, Callable[[Any], Any]] = {}
     for module, name in _REDUCERS:
-        kind = getattr(sys.modules.get(module.partition(".")[0]), name, None)
+        kind = getattr(sys.modules.get(module), name, None)
         if kind is not None and (kind.__module__, kind.__qualname__) in _REDUCERS:
             found[kind] = _reduce_in_any_case
     return found
@@ -97,6 +99,21 @@ class _Memory:
             "typestr": "|u1",
             "data": (array.ctypes.data, False),
         }
+
+
+# --- pandas -----------------------------------------------------------------------------------
+
+
+def _reduce_pandas_arrow(array: Any) -> Any:
+    state = dict(vars(array))
+    data = state.get("_pa_array")
+    if data is None or data.num_chunks != 1 or _holds_more_than_it_shows(data):
+        return NotImplemented
+    # As pandas' own __getstate__, but for the copy that makes one chunk of one.
+    state["_pa_array"] = data.chunk(0)
+    if "_cache" in state:
+        state["_cache"] = {}
+    return copyreg.__newobj__, (type(array),), state  # type: ignore[attr-defined]
 
 
 # --- polars -----------------------------------------------------------------------------------
@@ -166,13 +183,18 @@ def _make_polars_frame(
 
 
 def _reduce_arrow_table(table: Any) -> Any:
-    if table.get_total_buffer_size() < 2 * table.nbytes + _LARGE:
+    if not _holds_more_than_it_shows(table):
         return NotImplemented
     pyarrow = sys.modules["pyarrow"]
     sink = pyarrow.BufferOutputStream()
     with pyarrow.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     return _make_arrow_table, (sink.getvalue(),)
+
+
+def _holds_more_than_it_shows(data: Any) -> bool:
+    """True for a slice that would take along what it was cut from."""
+    return bool(data.get_total_buffer_size() >= 2 * data.nbytes + _LARGE)
 
 
 def _make_arrow_table(buffer: Any) -> Any:
@@ -182,6 +204,11 @@ def _make_arrow_table(buffer: Any) -> Any:
 
 _REDUCERS = {
     ("numpy", "ndarray"): _reduce_array,
+    # As pandas 3 calls them, and as earlier ones do.
+    ("pandas.arrays", "ArrowExtensionArray"): _reduce_pandas_arrow,
+    ("pandas.arrays", "ArrowStringArray"): _reduce_pandas_arrow,
+    ("pandas.core.arrays.arrow.array", "ArrowExtensionArray"): _reduce_pandas_arrow,
+    ("pandas.core.arrays.string_arrow", "ArrowStringArray"): _reduce_pandas_arrow,
     ("polars.dataframe.frame", "DataFrame"): _reduce_polars_frame,
     ("polars.series.series", "Series"): _reduce_polars_series,
     ("pyarrow.lib", "Table"): _reduce_arrow_table,

@@ -68,6 +68,43 @@ def test_an_array_with_gaps_is_not_inside_the_pickle():
     np.testing.assert_array_equal(through(array), array)
 
 
+# --- pandas -----------------------------------------------------------------------------------
+
+
+def arrow_texts(rows):
+    pd = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    return pd.Series([f"text {i}" if i % 7 else None for i in range(rows)], dtype="string[pyarrow]")
+
+
+@pytest.mark.parametrize("rows", [0, 3, LARGE])
+def test_texts_in_arrows_form_arrive_as_they_were(rows):
+    texts = arrow_texts(rows)
+    arrived = through(texts)
+    assert arrived.dtype == texts.dtype
+    assert arrived.equals(texts)
+    arrived[0:1] = "changed"
+    assert through(texts).equals(texts)
+
+
+def test_texts_in_arrows_form_are_not_copied():
+    texts = arrow_texts(LARGE)
+    held = {b.address for b in texts.array._pa_array.chunk(0).buffers() if b is not None}
+    parts, _ = pack(texts.to_frame("text"))
+    sent = {np.frombuffer(p, "u1").ctypes.data for p in parts if isinstance(p, memoryview) and p}
+    assert held <= sent
+
+
+def test_pieces_and_slices_of_texts_in_arrows_form_arrive_as_they_were():
+    pd = pytest.importorskip("pandas")
+    texts = arrow_texts(LARGE)
+    twice = pd.concat([texts, texts], ignore_index=True)
+    assert through(twice).equals(twice)
+    few = texts[5:15]
+    assert through(few).equals(few)
+    assert pack(few)[1] < 10_000
+
+
 # --- polars -----------------------------------------------------------------------------------
 
 
