@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from prunner.bridge.logs import NodeFilter
     from prunner.errors import (
         DataTransferError,
+        NodeTimeout,
         OptionError,
+        PipelineFailed,
         PrunnerError,
         WorkerDied,
         WorkerStartError,
@@ -28,8 +30,10 @@ __version__ = "0.1.0"
 __all__ = [
     "DataTransferError",
     "NodeFilter",
+    "NodeTimeout",
     "OptionError",
     "ParallelRunner",
+    "PipelineFailed",
     "PrunnerError",
     "RemoteError",
     "WorkerDied",
@@ -42,8 +46,10 @@ __all__ = [
 _HOMES = {
     "DataTransferError": "prunner.errors",
     "NodeFilter": "prunner.bridge.logs",
+    "NodeTimeout": "prunner.errors",
     "OptionError": "prunner.errors",
     "ParallelRunner": "prunner.runner",
+    "PipelineFailed": "prunner.errors",
     "PrunnerError": "prunner.errors",
     "RemoteError": "prunner.bridge.forms",
     "WorkerDied": "prunner.errors",

@@ -18,8 +18,9 @@ import queue
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from prunner.alarms import Alarms
 from prunner.bridge.data import Exchange
 from prunner.bridge.messages import (
     BeginRun,
@@ -36,8 +37,23 @@ from prunner.bridge.messages import (
     WorkerGone,
 )
 from prunner.bridge.refs import DataRef
-from prunner.errors import WorkerDied, WorkerStartError
-from prunner.planning.scheduler import PARENT, Decision, Release, Scheduler, Start, TakeBack
+from prunner.errors import NodeTimeout, WorkerDied, WorkerStartError
+from prunner.planning.scheduler import (
+    PARENT,
+    Decision,
+    GiveUp,
+    Release,
+    Replace,
+    Retry,
+    Scheduler,
+    Start,
+    TakeBack,
+)
+
+if TYPE_CHECKING:
+    from prunner.processes.usage import Memory
+
+_KILLED = -9  # exit code of a process that was ended by SIGKILL
 
 # The steps of a batch take together a quarter of that, as far as is known.
 PATIENCE = 0.02
@@ -51,6 +67,15 @@ class Pool(Protocol):
 
     def answer(self, number: int, message: Any) -> None:
         """Answer the hook call for which a worker waits."""
+
+    def replace(self, number: int) -> None:
+        """Start another process in the place of one that has ended."""
+
+    def memory(self, number: int) -> Memory | None:
+        """What is known of a worker's memory, and of the machine's."""
+
+    def end(self, number: int) -> None:
+        """End a worker in the middle of a step, and note where it was."""
 
 
 # --- errands: what the thread that called run is asked to do ----------------------------------
@@ -95,22 +120,50 @@ class NoteDone(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NoteFailed:
-    """A step raised in a worker."""
+    """A step raised in a worker.
+
+    Attributes:
+        message: What the worker says.
+        outcome: What follows.
+    """
 
     message: Failed
+    outcome: Retry | GiveUp
+
+
+@dataclass(frozen=True, slots=True)
+class NoteFailedHere:
+    """A pinned step raised.
+
+    Attributes:
+        step: Which one.
+        outcome: What follows.
+    """
+
+    step: int
+    outcome: Retry | GiveUp
+
+
+@dataclass(frozen=True, slots=True)
+class NoteDeath:
+    """A worker has ended.
+
+    Attributes:
+        error: What is known of it.
+        step: The step that ran there, if any.
+        outcome: What follows for that step.
+    """
+
+    error: WorkerDied
+    step: int | None = None
+    outcome: Retry | GiveUp | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class NoteError:
-    """Something else went wrong.
-
-    Attributes:
-        error: What.
-        step: The step that it concerns, if any.
-    """
+    """Something went wrong that concerns no step."""
 
     error: BaseException
-    step: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +178,18 @@ class End:
     """The run is over."""
 
 
-Errand = AnswerHook | HandleLog | RunHere | NoteDone | NoteFailed | NoteError | ReleaseDataset | End
+Errand = (
+    AnswerHook
+    | HandleLog
+    | RunHere
+    | NoteDone
+    | NoteFailed
+    | NoteFailedHere
+    | NoteDeath
+    | NoteError
+    | ReleaseDataset
+    | End
+)
 
 
 # --- events from the thread that called run ---------------------------------------------------
@@ -141,6 +205,7 @@ class RanHere:
         unshareable: Its in-memory outputs that cannot leave the parent.
         seconds: How long it took.
         failed: Whether it raised.
+        may_retry: Whether it raised something after which it may be tried again.
     """
 
     step: int
@@ -148,11 +213,34 @@ class RanHere:
     unshareable: frozenset[str]
     seconds: float = 0.0
     failed: bool = False
+    may_retry: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Abort:
     """Leave the loop at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepDue:
+    """The time has come to try a step again."""
+
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class TimeIsUp:
+    """A step has had its time, unless its worker has gone on meanwhile.
+
+    Attributes:
+        worker: Where it ran.
+        step: Which one.
+        since: When it began.
+    """
+
+    worker: int
+    step: int
+    since: float
 
 
 class Dispatcher:
@@ -191,6 +279,7 @@ class Dispatcher:
         self._inbox = inbox
         self._scheduler = scheduler
         self._plan = scheduler.plan
+        self._policy = scheduler.policy
         self._pool = pool
         self._exchange = exchange
         self._begin = begin
@@ -199,6 +288,9 @@ class Dispatcher:
         self._refused: set[int] = set()
         self._start_has_failed = False
         self._last_said: dict[int, float] = {}
+        self._alarms = Alarms()
+        self._began: dict[int, tuple[int, float]] = {}  # steps whose time is limited, by worker
+        self._overdue: dict[int, int] = {}  # steps whose workers are being ended, by worker
 
     def run(self, has_workers: bool) -> None:
         """Go on until nothing runs and nothing more will start.
@@ -210,10 +302,13 @@ class Dispatcher:
             if not has_workers:
                 self._follow(self._scheduler.begin())
             while not self._scheduler.finished:
+                self._ring()
                 event = self._next_event()
                 if isinstance(event, Abort):
                     break
                 self._handle(event)
+                if self._policy.limits_time:
+                    self._watch_times()
         except BaseException as error:
             self.errands.put(NoteError(error))
         finally:
@@ -223,14 +318,47 @@ class Dispatcher:
         """Wait for an event; ``None`` if a worker on which steps wait says nothing for too long."""
         with contextlib.suppress(queue.Empty):
             return self._inbox.get_nowait()
-        waited_for = self._scheduler.batches.workers
-        if not waited_for:
+        until = self._wait_until()
+        if until is None:
             return self._inbox.get()
-        last_said = min(self._last_said.get(worker, 0.0) for worker in waited_for)
         try:
-            return self._inbox.get(timeout=max(0.0, last_said + self.patience - monotonic()))
+            return self._inbox.get(timeout=max(0.0, until - monotonic()))
         except queue.Empty:
             return None
+
+    def _wait_until(self) -> float | None:
+        """When to look again though nothing has been said."""
+        last_said = [self._last_said.get(each, 0.0) for each in self._scheduler.batches.workers]
+        times = [min(last_said) + self.patience] if last_said else []
+        if self._alarms.next is not None:
+            times.append(self._alarms.next)
+        return min(times, default=None)
+
+    def _ring(self) -> None:
+        """Handle what is due by now."""
+        if self._alarms.next is None:
+            return
+        for alarm in self._alarms.due(monotonic()):
+            match alarm:
+                case StepDue(step):
+                    self._follow(self._scheduler.step_due(step))
+                case TimeIsUp(worker, step, since):
+                    if self._began.get(worker) == (step, since):
+                        self._overdue[worker] = step
+                        self._pool.end(worker)
+
+    def _watch_times(self) -> None:
+        """Set an alarm for each step that has begun, if its time is limited."""
+        running = self._scheduler.running
+        for worker, (step, _) in list(self._began.items()):
+            if running.get(worker) != step:
+                del self._began[worker]
+        for worker, step in running.items():
+            timeout = self._policy.of(step).timeout
+            if worker != PARENT and worker not in self._began and timeout is not None:
+                now = monotonic()
+                self._began[worker] = step, now
+                self._alarms.set(now + timeout, TimeIsUp(worker, step, now))
 
     def _take_back(self) -> None:
         now = monotonic()
@@ -246,7 +374,9 @@ class Dispatcher:
             case FromWorker(worker, message):
                 self._hear(worker, message)
             case RanHere(step, failed=True):
-                self._follow(self._scheduler.step_failed(step))
+                decisions = self._scheduler.step_failed(step, may_retry=event.may_retry)
+                self.errands.put(NoteFailedHere(step, _outcome(decisions)))
+                self._follow(decisions)
             case RanHere(step, outputs, unshareable):
                 self._pin_consumers(unshareable)
                 self._finish(Finished(step, outputs, event.seconds), {})
@@ -265,8 +395,9 @@ class Dispatcher:
             case HookCall():
                 self.errands.put(AnswerHook(worker, message))
             case Failed(step):
-                self.errands.put(NoteFailed(message))
-                self._follow(self._scheduler.step_failed(step))
+                decisions = self._scheduler.step_failed(step, may_retry=message.may_retry)
+                self.errands.put(NoteFailed(message, _outcome(decisions)))
+                self._follow(decisions)
             case Ready():
                 self._ready.add(worker)
                 self._pool.order(worker, self._begin)
@@ -288,9 +419,38 @@ class Dispatcher:
         if gone.worker not in self._ready:
             self._refuse(gone.worker, f"the process ended (exit code {gone.exitcode})", "")
             return
-        step = self._scheduler.worker_gone(gone.worker)
+        self._ready.discard(gone.worker)
+        step = self._scheduler.running.get(gone.worker)
         name = None if step is None else self._plan.steps[step].name
-        self.errands.put(NoteError(WorkerDied(name, gone.exitcode, gone.pid), step))
+        self._began.pop(gone.worker, None)
+        overdue = self._overdue.pop(gone.worker, None)
+        if overdue is not None and overdue == step:
+            error: WorkerDied = NodeTimeout(
+                name, self._policy.of(step).timeout, gone.pid, gone.frames
+            )
+        else:
+            error = self._death(name, gone)
+        decisions = self._scheduler.worker_gone(
+            gone.worker,
+            for_memory=error.out_of_memory,
+            # What has begun when an overdue step ended after all is not to blame.
+            is_blameless=overdue is not None and overdue != step,
+        )
+        self.errands.put(NoteDeath(error, step, None if step is None else _outcome(decisions)))
+        self._follow(decisions)
+
+    def _death(self, node: str | None, gone: WorkerGone) -> WorkerDied:
+        memory = self._pool.memory(gone.worker)
+        killed = gone.exitcode == _KILLED
+        return WorkerDied(
+            node,
+            gone.exitcode,
+            gone.pid,
+            peak_memory=None if memory is None else memory.peak,
+            free_memory=None if memory is None else memory.free,
+            out_of_memory=killed and memory is not None and memory.is_likely_cause,
+            frames=gone.frames,
+        )
 
     def _refuse(self, worker: int, cause: str, details: str) -> None:
         if not self._start_has_failed:  # all workers fail alike
@@ -307,6 +467,10 @@ class Dispatcher:
                     self.errands.put(RunHere(step))
                 case Start(step, worker, after):
                     orders.setdefault(worker, []).append(self._run_step(step, after))
+                case Retry(step, delay):
+                    self._alarms.set(monotonic() + delay, StepDue(step))
+                case Replace(worker):
+                    self._pool.replace(worker)
                 case TakeBack(worker):
                     self._pool.order(worker, Recall())
                 case Release(dataset):
@@ -327,3 +491,7 @@ class Dispatcher:
             self._scheduler.pin(
                 step.index for step in self._plan.steps if not unshareable.isdisjoint(step.inputs)
             )
+
+
+def _outcome(decisions: Iterable[Decision]) -> Retry | GiveUp:
+    return next(each for each in decisions if isinstance(each, (Retry, GiveUp)))

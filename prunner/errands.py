@@ -26,16 +26,20 @@ from prunner.dispatcher import (
     End,
     Errand,
     HandleLog,
+    NoteDeath,
     NoteDone,
     NoteError,
     NoteFailed,
+    NoteFailedHere,
     RanHere,
     ReleaseDataset,
     RunHere,
 )
-from prunner.errors import DataTransferError
+from prunner.errors import DataTransferError, WorkerDied
 from prunner.kedro_internals import strip_transcoding
 from prunner.memory import Loans, share
+from prunner.planning.policy import NO_POLICY, RunPolicy, is_one_of
+from prunner.planning.scheduler import GiveUp, Retry
 
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
@@ -60,11 +64,14 @@ class Errands:
         exchange: The data files of the run.
         logger: Where the progress is written.
         hooks_of_workers: What answers the hook calls of workers; ``hook_manager`` by default.
+        policy: The rules for steps that fail.
 
     Attributes:
         done: The steps that are done.
         seconds: How long each of them took.
-        errors: What went wrong, in the order in which it was noticed.
+        errors: What went wrong for good, in the order in which it was noticed.
+        failed: The steps that failed for good, each with its error.
+        skipped: The steps that were not run since one that they depend on had failed.
     """
 
     def __init__(  # noqa: PLR0913 - the arguments of Kedro's _run and what belongs to the run
@@ -79,10 +86,15 @@ class Errands:
         exchange: Exchange,
         logger: logging.Logger,
         hooks_of_workers: PluginManager | None = None,
+        policy: RunPolicy = NO_POLICY,
     ) -> None:
         self.done: list[int] = []
         self.seconds: dict[int, float] = {}
         self.errors: list[BaseException] = []
+        self.failed: dict[int, BaseException] = {}
+        self.skipped: set[int] = set()
+        self._raised_here: dict[int, tuple[BaseException, str]] = {}
+        self._history: defaultdict[int, list[str]] = defaultdict(list)  # of tries that failed
         self._done_here: set[int] = set()
         self._plan = plan
         self._nodes = nodes
@@ -92,6 +104,7 @@ class Errands:
         self._is_async = is_async
         self._exchange = exchange
         self._logger = logger
+        self._policy = policy
         self._hooks_of_workers = hooks_of_workers or hook_manager
         self._loans = Loans(catalog, exchange)
         self._desks: dict[int, HookDesk] = {}
@@ -130,10 +143,10 @@ class Errands:
                     pool.answer(worker, self._desk(call.step).answer(call))
                 case RunHere(step):
                     report(self._run_here(step))
-                case NoteFailed(message):
-                    self._note_failed(message)
-                case NoteError(error, step):
-                    self._note_error(error, step)
+                case NoteError(error):
+                    self._append(error)
+                case NoteFailed() | NoteFailedHere() | NoteDeath() as failure:
+                    self._note(failure)
                 case ReleaseDataset(dataset):
                     self._loans.release(dataset)
                 case End():
@@ -163,29 +176,71 @@ class Errands:
         for name, ref in made.items():
             self._loans.lend(name, ref)
 
-    def _note_failed(self, message: Failed) -> None:
+    def _note(self, failure: NoteFailed | NoteFailedHere | NoteDeath) -> None:
+        match failure:
+            case NoteFailed(message, outcome):
+                self._note_failed(message, outcome)
+            case NoteFailedHere(step, outcome):
+                error, phase = self._raised_here.pop(step)
+                self._note_outcome(step, error, outcome, (phase, "the main process"))
+            case NoteDeath(error, step, outcome):
+                self._note_death(error, step, outcome)
+
+    def _note_failed(self, message: Failed, outcome: Retry | GiveUp) -> None:
         self._lend(message.saved)
         failures = self._desk(message.step).failures
         del self._desks[message.step]
         error = failures.restore(message.failure)
-        self._add_error(error, message.step, message.phase, f"worker process {message.pid}")
+        where = f"worker process {message.pid}"
+        self._note_outcome(message.step, error, outcome, (message.phase, where))
 
-    def _note_error(self, error: BaseException, step: int | None) -> None:
-        if step is not None:
+    def _note_death(
+        self, error: WorkerDied, step: int | None, outcome: Retry | GiveUp | None
+    ) -> None:
+        if step is None or outcome is None:
+            self._logger.warning("%s Another one takes its place.", error)
+            return
+        self._desks.pop(step, None)
+        if isinstance(outcome, GiveUp):
             # Loading them again, here, might be what ended the worker.
             self._suspects.update(self._plan.steps[step].inputs)
+        self._note_outcome(step, error, outcome)
+
+    def _note_outcome(
+        self,
+        step: int,
+        error: BaseException,
+        outcome: Retry | GiveUp,
+        place: tuple[str, str] | None = None,
+    ) -> None:
+        """A step has failed: remember the error, or say that it is tried again."""
+        name = self._nodes[step].name
+        before = self._history[step]
+        if isinstance(outcome, Retry):
+            before.append(f"{type(error).__name__}: {error}")
+            when = f" in {outcome.delay:g} s" if outcome.delay else ""
+            how = ", with nothing else beside it" if outcome.alone else ""
+            self._logger.warning(
+                "Node '%s' failed and will be tried again%s%s. %s", name, when, how, before[-1]
+            )
+            return
+        if place is not None:
+            self._add_note(error, f"Node '{name}' failed while {place[0]}, in {place[1]}.")
+        if before:
+            told = "\n".join(f"{number}. {text}" for number, text in enumerate(before, 1))
+            self._add_note(error, f"Node '{name}' was tried {len(before) + 1} times:\n{told}")
+        self.failed[step] = error
+        self.skipped.update(outcome.skipped)
         self._append(error)
 
-    def _add_error(self, error: BaseException, step: int, phase: str, where: str) -> None:
-        text = f"Node '{self._nodes[step].name}' failed while {phase}, in {where}."
+    def _add_note(self, error: BaseException, text: str) -> None:
         try:
             error.add_note(text)  # type: ignore[attr-defined, unused-ignore]
         except Exception:  # Python 3.10 has no notes, a frozen exception takes none
             self._logger.error(text)
-        self._append(error)
 
     def _append(self, error: BaseException) -> None:
-        if self.errors:  # only one can be raised
+        if self.errors:  # where the run stops, only one can be raised
             self._logger.error("Another error of this run: %s: %s", type(error).__name__, error)
         self.errors.append(error)
 
@@ -209,8 +264,9 @@ class Errands:
         except KeyboardInterrupt:
             raise  # it is the user's, not the node's
         except BaseException as error:
-            self._add_error(error, step, watch.phase, "the main process")
-            return RanHere(step, {}, frozenset(), failed=True)
+            self._raised_here[step] = error, watch.phase
+            may_retry = is_one_of(error, self._policy.of(step).retry_on)
+            return RanHere(step, {}, frozenset(), failed=True, may_retry=may_retry)
         self._done_here.add(step)
         return self._share_outputs(step, perf_counter() - begin)
 

@@ -5,7 +5,23 @@ Exceptions of nodes, datasets and hooks are not here: they reach the caller as t
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from kedro.io import DatasetError
+
+if sys.version_info >= (3, 11):
+    _Group = ExceptionGroup[Exception]  # noqa: F821 - looked at by later versions only
+else:
+
+    class _Group(Exception):
+        """As far as needed, what later versions of Python have."""
+
+        def __init__(self, message: str, exceptions: Sequence[Exception]) -> None:
+            self.message = message
+            self.exceptions = tuple(exceptions)
+            super().__init__(message, exceptions)
 
 
 class PrunnerError(Exception):
@@ -63,27 +79,167 @@ class WorkerDied(WorkerError):
         exitcode: Exit code of the process, the negative signal number on POSIX, ``None``
             where it is not known.
         pid: Process id of the worker.
+        peak_memory: The most memory that the process was seen to use, in bytes; ``None`` if it
+            never was.
+        free_memory: How much was free when it was looked at last before, in bytes.
+        out_of_memory: Whether the system is likely to have ended it for lack of memory.
+        frames: What native code called last in Python, where it crashed.
     """
 
-    def __init__(self, node: str | None, exitcode: int | None, pid: int | None) -> None:
+    def __init__(  # noqa: PLR0913 - what is known of an end
+        self,
+        node: str | None,
+        exitcode: int | None,
+        pid: int | None,
+        *,
+        peak_memory: int | None = None,
+        free_memory: int | None = None,
+        out_of_memory: bool = False,
+        frames: str = "",
+    ) -> None:
         self.node = node
         self.exitcode = exitcode
         self.pid = pid
+        self.peak_memory = peak_memory
+        self.free_memory = free_memory
+        self.out_of_memory = out_of_memory
+        self.frames = frames
         super().__init__(node, exitcode, pid)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.node, self.exitcode, self.pid), vars(self)
 
     def __str__(self) -> str:
         where = f"while it ran node '{self.node}'" if self.node else "between two nodes"
-        advice = " Run the node alone with SequentialRunner to find out." if self.node else ""
-        return (
+        text = (
             f"Worker process {self.pid} ended {where} ({_describe_exit(self.exitcode)}). "
-            "Likely reasons are a lack of memory (the system ends the process) or a crash in "
-            f"native code.{advice}"
+            f"{self._likely()}{self._memory()}"
         )
+        return f"{text}\n\nIn the worker:\n{self.frames}" if self.frames else text
+
+    def _likely(self) -> str:
+        if self.out_of_memory:
+            return "The system is likely to have ended it for lack of memory."
+        if self.frames:
+            return "It crashed in native code."
+        if self.exitcode is not None and 0 <= self.exitcode < _WINDOWS_CRASH:
+            return "Something in it ended the process, as os._exit() does."
+        if self.exitcode is not None and -self.exitcode in _BY_OTHERS:
+            return "Somebody has ended it: a person, a scheduler, or the system for lack of memory."
+        return "It is likely to have crashed in native code."
+
+    def _memory(self) -> str:
+        parts = []
+        if self.peak_memory is not None:
+            parts.append(f"it used up to {_megabytes(self.peak_memory)}")
+        if self.free_memory is not None:
+            parts.append(f"{_megabytes(self.free_memory)} were free")
+        return f" When it was looked at last, {' and '.join(parts)}." if parts else ""
+
+
+class NodeTimeout(WorkerDied):
+    """A node took longer than its ``timeout``, and its worker was ended.
+
+    Args:
+        node: Name of the node.
+        timeout: Seconds that it had.
+        pid: Process id of the worker.
+        frames: What its threads were doing in Python.
+    """
+
+    def __init__(
+        self, node: str | None, timeout: float | None, pid: int | None, frames: str = ""
+    ) -> None:
+        super().__init__(node, None, pid, frames=frames)
+        self.timeout = timeout
+        self.args = (node, timeout, pid, frames)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self.args
+
+    def __str__(self) -> str:
+        text = (
+            f"Node '{self.node}' took longer than its timeout of {self.timeout:g} seconds; its "
+            f"worker process {self.pid} was ended."
+        )
+        return f"{text}\n\nIt was here:\n{self.frames}" if self.frames else text
+
+
+_BY_OTHERS = (9, 15)  # SIGKILL, SIGTERM
+_WINDOWS_CRASH = 0x8000_0000  # such exit codes are those of exceptions
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB"
+
+
+class PipelineFailed(PrunnerError, _Group):
+    """Nodes have failed in a run that went on with those that do not depend on them.
+
+    An ``ExceptionGroup`` where Python has them (3.11 and later).
+
+    Args:
+        failures: The exception of each node that failed, by its name.
+        skipped: Names of the nodes that did not run since they depend on a failed one.
+        completed: Names of the nodes that ran to their end.
+        resume: What to add to the command to run what is missing, ``None`` where nothing helps
+            but to run all.
+    """
+
+    def __new__(
+        cls,
+        failures: Mapping[str, Exception],
+        skipped: Sequence[str] = (),
+        completed: Sequence[str] = (),
+        resume: str | None = None,
+    ) -> PipelineFailed:
+        """Make a group of these exceptions."""
+        return super().__new__(cls, _count_failures(failures), list(failures.values()))
+
+    def __init__(
+        self,
+        failures: Mapping[str, Exception],
+        skipped: Sequence[str] = (),
+        completed: Sequence[str] = (),
+        resume: str | None = None,
+    ) -> None:
+        super().__init__(_count_failures(failures), list(failures.values()))
+        self.failures = dict(failures)
+        self.skipped = tuple(skipped)
+        self.completed = tuple(completed)
+        self.resume = resume
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.failures, self.skipped, self.completed, self.resume)
+
+    def derive(self, excs: Sequence[Exception]) -> Any:
+        """Make a part of the group, as ``split`` and ``except*`` want it."""
+        return _Group(_count_failures(dict.fromkeys(map(str, range(len(excs))))), excs)
+
+    def __str__(self) -> str:
+        lines = [f"{_count_failures(self.failures)}, {len(self.completed)} completed:"]
+        for name, error in self.failures.items():
+            lines.append(f"- '{name}': {type(error).__name__}: {error}")
+        if self.skipped:
+            named = ", ".join(f"'{name}'" for name in self.skipped)
+            lines.append(f"Skipped, since they depend on these: {named}")
+        lines.append(
+            f"To run what is missing, add to the command: {self.resume}"
+            if self.resume
+            else "Repeat the command to run them."
+        )
+        return "\n".join(lines)
+
+
+def _count_failures(failures: Mapping[str, Any]) -> str:
+    return "1 node failed" if len(failures) == 1 else f"{len(failures)} nodes failed"
 
 
 def _describe_exit(exitcode: int | None) -> str:
     if exitcode is None:
         return "exit code unknown"
+    if exitcode >= _WINDOWS_CRASH:
+        return f"exit code {exitcode:#x}"
     if exitcode >= 0:
         return f"exit code {exitcode}"
     import signal

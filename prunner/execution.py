@@ -21,8 +21,10 @@ from prunner.dispatcher import Abort, Dispatcher
 from prunner.errands import Errands
 from prunner.history import known_durations, note_durations
 from prunner.memory import share_inputs
+from prunner.node_options import policy_of
 from prunner.options import RunOptions, threads_that_fit
 from prunner.planning.plan import RunPlan
+from prunner.planning.policy import NO_POLICY
 from prunner.planning.scheduler import Scheduler
 from prunner.processes.book import RunBook, write_book
 from prunner.processes.freshness import NO_CODE
@@ -66,6 +68,7 @@ class Execution:
         self._hooks = hooks
         self._run_id = run_id
         self._logger = logger
+        self._policy = NO_POLICY
 
     def run(self) -> Errands:
         """Run all steps, and give the catalog what workers made.
@@ -80,6 +83,14 @@ class Execution:
         book, pinned = write_book(self._pipeline, self._catalog)
         if reason := why_no_workers(self._options.start_method):
             pinned = dict.fromkeys(range(len(nodes)), reason)
+        self._policy, unknown = policy_of(
+            nodes,
+            self._options.keep_going,
+            self._options.on_failure,
+            self._options.node_options,
+        )
+        for name in unknown:
+            self._logger.warning("node_options: this run has no node and no tag '%s'.", name)
         chosen = choose(self._hooks, self._options.worker_hooks)
         hooks_here = without(self._hooks, chosen)
         with Exchange.create() as exchange:
@@ -107,6 +118,7 @@ class Execution:
             exchange=exchange,
             logger=self._logger,
             hooks_of_workers=hooks_here,
+            policy=self._policy,
         )
 
     def _begin(
@@ -123,6 +135,7 @@ class Execution:
             is_async=self._options.is_async,
             run_id=self._run_id,
             worker_hooks=worker_hooks,
+            policy=self._policy,
         )
 
     def _execute(
@@ -147,7 +160,7 @@ class Execution:
         )
         set_up = RunSetup(levels, project.requested_pipelines, threads)
         dispatcher = Dispatcher(
-            Scheduler(plan),
+            Scheduler(plan, self._policy),
             pool,
             exchange,
             begin._replace(set_up=set_up),
@@ -182,3 +195,9 @@ class Execution:
         for reason, names in by_reason.items():
             listed = ", ".join(f"'{name}'" for name in names)
             self._logger.info("Running in the main process: %s (%s)", listed, reason)
+        for step in plan.pinned:
+            if self._policy.of(step).timeout is not None:
+                self._logger.warning(
+                    "The timeout of node '%s' is not applied: it runs in the main process.",
+                    plan.steps[step].name,
+                )

@@ -41,6 +41,19 @@ def pipelines_of_command_line() -> list[str] | None:
     return split_names(names) if isinstance(names, str) else list(names)
 
 
+def how_to_resume(
+    pipeline: Pipeline, done: Sequence[Node], catalog: CatalogProtocol[Any, Any]
+) -> str | None:
+    """What Kedro suggests to add to a command after a failed run, ``None`` for nothing."""
+    from kedro.runner.runner import _find_nodes_to_resume_from
+
+    unfinished = set(pipeline.nodes) - set(done)
+    if not done:
+        return None
+    names = _find_nodes_to_resume_from(pipeline, unfinished, catalog)
+    return f'--from-nodes "{",".join(sorted(names))}"'
+
+
 def no_hooks() -> PluginManager:
     """The hook manager that Kedro uses where there is none."""
     return cast("PluginManager", _NullPluginManager())

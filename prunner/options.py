@@ -7,8 +7,8 @@ import multiprocessing
 import operator
 import os
 import threading
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from loky import cpu_count
 
@@ -31,6 +31,9 @@ class RunOptions(NamedTuple):
         worker_hooks: Hooks that run inside the workers; ``None`` for those that must.
         threads_per_worker: Threads of each numeric library; ``None`` for as many as fit.
         idle_timeout: Seconds that workers wait for a next run.
+        keep_going: Whether a run goes on with what does not depend on a failed node.
+        on_failure: ``retries`` and the like, checked, of all nodes.
+        node_options: The same of single nodes and tags, by name.
     """
 
     max_workers: int
@@ -39,6 +42,9 @@ class RunOptions(NamedTuple):
     worker_hooks: tuple[str, ...] | None
     threads_per_worker: int | None
     idle_timeout: float
+    keep_going: bool
+    on_failure: Mapping[str, Any]
+    node_options: Mapping[str, Mapping[str, Any]]
 
 
 def available_start_methods() -> tuple[str, ...]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
 
 from kedro.runner import AbstractRunner
 
 from prunner import kedro_internals
-from prunner.errors import WorkerStartError
+from prunner.errors import PipelineFailed, WorkerStartError
+from prunner.node_options import check_node_options, check_on_error, check_policy
 from prunner.options import (
     DEFAULT_IDLE_TIMEOUT,
     RunOptions,
@@ -71,6 +72,18 @@ class ParallelRunner(AbstractRunner):
             Environment variables such as ``OMP_NUM_THREADS`` that are set already are left alone.
         idle_timeout: Seconds that workers wait for a next run of this process; 0 lets them end with
             the run.
+        on_error: What follows when a node has failed for good: ``stop`` (nodes that run go on, no
+            other one starts; the default), or ``continue`` (all nodes that do not depend on it
+            run, and ``PipelineFailed`` tells at the end what has failed).
+        retries: How often a node is tried again whose worker has died, or that has raised one of
+            ``retry_on``.
+        retry_on: Exception classes, or their full names (``requests.exceptions.Timeout``).
+        retry_delay: Seconds before the second try.
+        retry_backoff: How many times longer each further delay is than the one before.
+        timeout: Seconds that a try of a node may take in a worker; then the worker is ended.
+            ``None`` for no limit.
+        node_options: ``retries`` and the like for single nodes and tags, by name:
+            ``{"train": {"retries": 2}}``.
 
     Raises:
         OptionError: If an option has a value that cannot be used.
@@ -85,6 +98,13 @@ class ParallelRunner(AbstractRunner):
         worker_hooks: str | Iterable[str] | None = None,
         threads_per_worker: int | None = None,
         idle_timeout: float = DEFAULT_IDLE_TIMEOUT,
+        on_error: str = "stop",
+        retries: int = 0,
+        retry_on: str | type[BaseException] | Iterable[str | type[BaseException]] = (),
+        retry_delay: float = 0.0,
+        retry_backoff: float = 2.0,
+        timeout: float | None = None,
+        node_options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(is_async=check_is_async(is_async))
         self._options = RunOptions(
@@ -94,6 +114,17 @@ class ParallelRunner(AbstractRunner):
             worker_hooks=check_worker_hooks(worker_hooks),
             threads_per_worker=check_threads(threads_per_worker),
             idle_timeout=check_idle_timeout(idle_timeout),
+            keep_going=check_on_error(on_error) == "continue",
+            on_failure=check_policy(
+                {
+                    "retries": retries,
+                    "retry_on": retry_on,
+                    "retry_delay": retry_delay,
+                    "retry_backoff": retry_backoff,
+                    "timeout": timeout,
+                }
+            ),
+            node_options=check_node_options(node_options),
         )
         pipelines = kedro_internals.pipelines_of_command_line()
         if pipelines is not None:
@@ -199,10 +230,23 @@ class ParallelRunner(AbstractRunner):
     ) -> NoReturn:
         """Suggest how to resume, and raise what went wrong first."""
         error = errands.errors.pop(0)
+        done = [pipeline.nodes[step] for step in errands.done]
         if isinstance(error, Exception):
-            done = [pipeline.nodes[step] for step in errands.done]
             self._suggest_resume_scenario(pipeline, done, catalog)
+        failures = {pipeline.nodes[step].name: each for step, each in errands.failed.items()}
+        if self._options.keep_going and _are_all(failures, len(errands.errors) + 1):
+            error = PipelineFailed(
+                failures,
+                [pipeline.nodes[step].name for step in sorted(errands.skipped)],
+                [node.name for node in done],
+                kedro_internals.how_to_resume(pipeline, done, catalog),
+            )
         try:
             raise error
         finally:
             del error  # or the exception would refer to itself by its traceback
+
+
+def _are_all(failures: dict[str, BaseException], count: int) -> TypeGuard[dict[str, Exception]]:
+    """True if nothing went wrong but nodes, by exceptions that may be in a group."""
+    return len(failures) == count and all(isinstance(e, Exception) for e in failures.values())

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prunner.bridge.refs import DataRef
+from prunner.planning.policy import NO_POLICY, RunPolicy
 
 if TYPE_CHECKING:
     from prunner.bridge.failure import Failure
@@ -34,6 +35,7 @@ class BeginRun(NamedTuple):
         is_async: Whether nodes load and save in threads.
         run_id: Kedro's id of the run.
         set_up: What is set up anew for each run.
+        policy: The rules for steps that fail.
     """
 
     folders: tuple[str, ...]
@@ -43,6 +45,7 @@ class BeginRun(NamedTuple):
     run_id: str | None
     worker_hooks: bytes | None = None
     set_up: RunSetup | None = None
+    policy: RunPolicy = NO_POLICY
 
 
 class RunSetup(NamedTuple):
@@ -92,6 +95,11 @@ class RunSteps(NamedTuple):
 @dataclass(frozen=True)
 class Recall:
     """Give back all steps that have not begun; the answer is ``Returned``."""
+
+
+@dataclass(frozen=True)
+class WriteStacks:
+    """Write what all threads are doing: the worker is to be ended."""
 
 
 class HookReply(NamedTuple):
@@ -162,6 +170,7 @@ class Failed(NamedTuple):
         phase: What it was doing, to be read after "while".
         pid: Id of the worker process.
         saved: The in-memory datasets that it had saved.
+        may_retry: Whether the step may be tried again after that.
     """
 
     step: int
@@ -169,6 +178,7 @@ class Failed(NamedTuple):
     phase: str
     pid: int
     saved: Mapping[str, DataRef] = {}
+    may_retry: bool = False
 
 
 class HookCall(NamedTuple):
@@ -203,11 +213,19 @@ class FromWorker(NamedTuple):
 
 
 class WorkerGone(NamedTuple):
-    """A worker process ended without having been asked to."""
+    """A worker process ended without having been asked to.
+
+    Attributes:
+        worker: Its number.
+        pid: Its process id.
+        exitcode: Its exit code, the negative signal number on POSIX.
+        frames: What ran there in Python when it crashed in native code.
+    """
 
     worker: int
     pid: int | None
     exitcode: int | None
+    frames: str = ""
 
 
 # --- on the wire ----------------------------------------------------------------------------

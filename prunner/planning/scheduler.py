@@ -8,12 +8,17 @@ A worker has one step at a time, and behind it a batch of steps that are known t
 wait for nobody's answer. A chain of short steps goes to one worker as a whole. What waits in
 a batch is taken back when the step in front of it takes longer than expected.
 
-Covers: readiness, order, placement, batches, release of datasets, stopping after a failure.
-Does not cover: how data moves, what a failure looks like, how a worker is started.
+A step whose worker has died, or that has raised, may be tried again (``policy``); what waited
+behind it goes to other workers, and its worker is replaced. One that was killed for lack of
+memory is tried once more while nothing else runs.
+
+Covers: readiness, order, placement, batches, release of datasets, tries, what a failure stops.
+Does not cover: how data moves, what a failure looks like, how a worker is started, time.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
@@ -22,6 +27,7 @@ from types import MappingProxyType
 from prunner.planning.batches import Batches
 from prunner.planning.memory import Needs
 from prunner.planning.plan import RunPlan
+from prunner.planning.policy import NO_POLICY, RunPolicy
 from prunner.planning.ready import ReadyQueue
 
 PARENT = -1
@@ -57,7 +63,42 @@ class Release:
     dataset: str
 
 
-Decision = Start | TakeBack | Release
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """A step has failed and will be tried again: report ``step_due`` after a while.
+
+    Attributes:
+        step: Which one.
+        delay: Seconds until then.
+        alone: Whether nothing else will run beside it.
+    """
+
+    step: int
+    delay: float
+    alone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """A step has failed for good.
+
+    Attributes:
+        step: Which one.
+        skipped: The steps that depend on it, and will not run.
+    """
+
+    step: int
+    skipped: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Start another process in the place of a worker that has ended."""
+
+    worker: int
+
+
+Decision = Start | TakeBack | Release | Retry | GiveUp | Replace
 
 
 class Scheduler:
@@ -67,22 +108,31 @@ class Scheduler:
         running: The step that runs on each busy worker.
         batches: The steps that wait behind these.
         done: Steps that finished well.
-        failed: Steps that failed.
-        stopping: True once a step failed: nothing new starts.
+        failed: Steps that failed for good.
+        skipped: Steps that will not run since one that they depend on has failed.
+        stopping: True when nothing new starts.
         pinned: Steps that run, or ran, in the parent process.
     """
 
-    def __init__(self, plan: RunPlan) -> None:
+    def __init__(self, plan: RunPlan, policy: RunPolicy = NO_POLICY) -> None:
         self.plan = plan
+        self.policy = policy
         self.running: dict[int, int] = {}
         self.batches = Batches(plan)
         self.done: set[int] = set()
         self.failed: set[int] = set()
+        self.skipped: set[int] = set()
         self.stopping = False
+        self._failures: Counter[int] = Counter()
+        self._waiting: set[int] = set()  # to be tried again, when it is time
+        self._to_be_alone: set[int] = set()  # when they are tried again
+        self._been_alone: set[int] = set()
+        self._alone: int | None = None  # the step beside which nothing runs
         self.pinned = set(plan.pinned)
         self._idle: list[int] = []
         self._open = False
         self._place: dict[int, int] = {}
+        self._makers = {name: step.index for step in plan.steps for name in step.outputs}
         self._missing = [len(step.parents) for step in plan.steps]
         self._needs = Needs(plan)
         self._for_workers = ReadyQueue()
@@ -94,7 +144,8 @@ class Scheduler:
     @property
     def finished(self) -> bool:
         """True when nothing runs and nothing more will start."""
-        return not self.running and (self.stopping or len(self.done) == len(self.plan.steps))
+        ended = len(self.done) + len(self.failed) + len(self.skipped)
+        return not self.running and (self.stopping or ended == len(self.plan.steps))
 
     def begin(self) -> list[Decision]:
         """The run begins without waiting for a worker: there is none to wait for."""
@@ -132,11 +183,23 @@ class Scheduler:
             self._reconsider(other)
         return [*map(Release, unneeded), *self._assign(worker)]
 
-    def step_failed(self, index: int) -> list[Decision]:
-        """A step raised. Steps that run go on, no new one starts."""
-        self._vacate(index)
-        self.failed.add(index)
-        return self.stop()
+    def step_failed(self, index: int, *, may_retry: bool = False) -> list[Decision]:
+        """A step raised. Steps that run go on.
+
+        Args:
+            index: The step.
+            may_retry: Whether it raised something after which it may be tried again.
+        """
+        worker = self._vacate(index)
+        return [*self._failed(index, may_retry), *self._assign(worker)]
+
+    def step_due(self, index: int) -> list[Decision]:
+        """The time has come to try a step again."""
+        self._waiting.discard(index)
+        if self.stopping:
+            return []
+        self._enqueue_if_ready(index)
+        return self._assign()
 
     def worker_overdue(self, worker: int) -> list[Decision]:
         """A worker on which steps wait has not finished one for longer than expected."""
@@ -150,6 +213,9 @@ class Scheduler:
         self._slow.discard(worker)
         self.batches.remove(worker, steps)
         for step in steps:
+            if step == self._alone:
+                self._to_be_alone.add(step)  # it has not been tried
+                self._been_alone.discard(step)
             self._leave(step)
         if self.running.get(worker) in steps:
             self._go_on(worker)
@@ -157,34 +223,89 @@ class Scheduler:
             self._enqueue_if_ready(step)
         return self._assign()
 
-    def worker_gone(self, worker: int) -> int | None:
-        """A worker process ended.
+    def worker_gone(
+        self, worker: int, *, for_memory: bool = False, is_blameless: bool = False
+    ) -> list[Decision]:
+        """A worker process ended, and with it the step that ran there.
 
-        Returns:
-            The step that ran there and is to blame or to be pitied, if any.
+        Args:
+            worker: The worker.
+            for_memory: Whether the system is likely to have ended it for lack of memory.
+            is_blameless: Whether the step has nothing to do with it, and loses no try.
         """
         if worker in self._idle:
             self._idle.remove(worker)
             heapify(self._idle)
-        self.stopping = True
-        for waiting in self.batches.of(worker):
-            self._leave(waiting)
-        self.batches.remove(worker, self.batches.of(worker))
-        step = self.running.pop(worker, None)
-        if step is not None:
+        self._slow.discard(worker)
+        waiting = self.batches.of(worker)
+        self.batches.remove(worker, waiting)
+        for step in waiting:
             self._leave(step)
-            self.failed.add(step)
-        return step
+        decisions: list[Decision] = []
+        if worker in self.running:
+            step = self.running.pop(worker)
+            self._leave(step)
+            if is_blameless and not self.stopping:
+                self._waiting.add(step)
+                decisions.append(Retry(step, 0.0))
+            else:
+                decisions += self._failed(step, True, for_memory)
+        for step in waiting:
+            self._enqueue_if_ready(step)
+        if not self.stopping and not self.finished:
+            decisions.append(Replace(worker))
+        return [*decisions, *self._assign()]
 
     def stop(self) -> list[Decision]:
         """Start nothing more, and take back what has not begun."""
         self.stopping = True
         return [each for worker in self.batches.workers for each in self.worker_overdue(worker)]
 
+    def _failed(self, index: int, may_retry: bool, for_memory: bool = False) -> list[Decision]:
+        """Try a step again, or give it up and all that depend on it."""
+        self._failures[index] += 1
+        policy, failures = self.policy.of(index), self._failures[index]
+        # Beside others it has had too little memory; once more with all that there is.
+        alone = for_memory and index not in self._been_alone
+        if not self.stopping and (alone or (may_retry and failures <= policy.retries)):
+            self._waiting.add(index)
+            if alone:
+                self._to_be_alone.add(index)
+            return [Retry(index, policy.delay(failures), alone)]
+        self.failed.add(index)
+        if not self.policy.keep_going:
+            return [GiveUp(index), *self.stop()]
+        skipped = self._descendants(index) - self.skipped
+        self.skipped |= skipped
+        unneeded = [name for step in (index, *sorted(skipped)) for name in self._let_go(step)]
+        return [GiveUp(index, tuple(sorted(skipped))), *map(Release, unneeded)]
+
+    def _let_go(self, index: int) -> list[str]:
+        """A step will load nothing any more; the datasets of which it was the last reader."""
+        step = self.plan.steps[index]
+        unneeded, last = self._needs.done(step)
+        for other in last:
+            self._reconsider(other)
+        return [name for name in unneeded if self._is_made(name)]
+
+    def _is_made(self, dataset: str) -> bool:
+        maker = self._makers.get(dataset)
+        return maker is None or maker in self.done
+
+    def _descendants(self, index: int) -> set[int]:
+        found: set[int] = set()
+        reached = [index]
+        while reached:
+            new = set(self.plan.steps[reached.pop()].children) - found
+            found |= new
+            reached += new
+        return found
+
     def pin(self, steps: Iterable[int]) -> None:
         """These steps turned out to need the parent process. They must not have started."""
         steps = set(steps)
         self.pinned |= steps
+        self._to_be_alone -= steps
         for step in self._for_workers.take(steps):
             self._enqueue_if_ready(step)
 
@@ -216,11 +337,12 @@ class Scheduler:
             assert (worker == PARENT) == (index in self.pinned), "a step runs in the wrong place"
         assert not self.pinned & set(waiting), "a step waits in the wrong place"
         assert all(n >= 0 for n in self._needs.loads_left.values()), "released too early"
-        if self._open and not self.stopping:
+        if self._open and not self.stopping and self._alone is None and not self._to_be_alone:
             assert not (self._idle and self._for_workers), "a worker idles though work is ready"
 
     def _enqueue_if_ready(self, index: int) -> None:
-        if not self._missing[index] and index not in self._place:
+        held = index in self._waiting or index in self.failed or index in self.skipped
+        if not self._missing[index] and index not in self._place and not held:
             queue = self._for_parent if index in self.pinned else self._for_workers
             step = self.plan.steps[index]
             queue.push(index, step.rank, self._needs.frees(step))
@@ -239,6 +361,8 @@ class Scheduler:
 
     def _leave(self, index: int) -> None:
         worker = self._place.pop(index)
+        if self._alone == index:
+            self._alone = None
         if worker != PARENT:
             self.batches.parent_left(index, worker)
 
@@ -255,6 +379,8 @@ class Scheduler:
         """Start what can start, and fill up the batch of a worker that has finished a step."""
         if self.stopping or not self._open:
             return []
+        if self._to_be_alone or self._alone is not None:
+            return self._assign_alone()
         starts: list[Decision] = []
         if self._for_parent and PARENT not in self.running:
             starts.append(self._start(self._for_parent.pop(), PARENT))
@@ -265,6 +391,17 @@ class Scheduler:
         for each in begun:
             starts += self._fill(each)
         return starts
+
+    def _assign_alone(self) -> list[Decision]:
+        """Start a step that is to be alone, when nothing runs; nothing beside it."""
+        due = self._to_be_alone - self._waiting
+        if self.running or not due or not self._idle:
+            return []
+        self._alone = min(due)
+        self._to_be_alone.discard(self._alone)
+        self._been_alone.add(self._alone)
+        self._for_workers.take({self._alone})
+        return [self._start(self._alone, heappop(self._idle))]
 
     def _fill(self, worker: int) -> list[Decision]:
         if worker in self._slow:
@@ -301,6 +438,8 @@ class Scheduler:
         return step, seconds
 
     def _may_follow(self, index: int) -> bool:
+        if index in self._waiting or index in self._to_be_alone or index in self.skipped:
+            return False
         return self._missing[index] > 0 and not (index in self._place or index in self.pinned)
 
     def _start(self, index: int, worker: int) -> Start:

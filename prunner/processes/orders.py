@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 from prunner.bridge.link import unpacked
-from prunner.processes import tree
+from prunner.processes import crashes, tree
 
 if TYPE_CHECKING:
     from prunner.bridge.messages import Returned
@@ -53,9 +53,11 @@ class Orders:
         if message is STOP:
             self._queue.put(STOP)
             return
-        from prunner.bridge.messages import Recall, RunSteps
+        from prunner.bridge.messages import Recall, RunSteps, WriteStacks
 
         match message:
+            case WriteStacks():
+                crashes.write_stacks()
             case RunSteps(steps):
                 for step in steps:
                     self._queue.put(step)
@@ -86,6 +88,7 @@ class Orders:
                 self.take(unpacked(connection.recv_bytes()))
         except (EOFError, OSError):
             try:
+                crashes.leave_nothing()
                 tree.kill_below()
             finally:
                 os._exit(1)  # nobody is left to whom an orderly end matters

@@ -18,6 +18,7 @@ from typing import Any
 
 from prunner.processes.keeper import Member, WorkerKind, keeper
 from prunner.processes.process import GRACE, stop_all
+from prunner.processes.usage import Memory, UsageWatch
 
 
 class WorkerPool:
@@ -42,6 +43,8 @@ class WorkerPool:
         self._inbox = inbox
         self._idle_timeout = idle_timeout
         self._members: list[Member] = []
+        self._gone: list[Member] = []  # whose place another one has
+        self._usage: UsageWatch | None = None
 
     def __enter__(self) -> WorkerPool:
         return self
@@ -52,21 +55,44 @@ class WorkerPool:
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
+        if self._usage is not None:
+            self._usage.stop()
         free = self._free() if error is None else []
         staying = keeper.keep(free, self._idle_timeout)
-        leaving = [each.process for each in self._members if each not in staying]
+        leaving = [each.process for each in self._members + self._gone if each not in staying]
         stop_all(leaving, kill=error is not None)
-        self._members = []
+        self._members, self._gone = [], []
 
     def start(self, count: int) -> None:
         """Get that many workers; each reports by itself when it is ready."""
         self._members = keeper.take(self._kind, count, self._setup)
+        if self._members:
+            self._usage = UsageWatch()
         for number, each in enumerate(self._members):
-            each.process.serve(self._inbox, number)
+            self._serve(number, each)
+
+    def replace(self, number: int) -> None:
+        """Take another worker in the place of one that has ended."""
+        self._gone.append(self._members[number])
+        (self._members[number],) = keeper.take(self._kind, 1, self._setup)
+        self._serve(number, self._members[number])
+
+    def end(self, number: int) -> None:
+        """End a worker in the middle of a step, and note where it was."""
+        self._members[number].process.end_stuck()
+
+    def _serve(self, number: int, member: Member) -> None:
+        assert self._usage is not None
+        self._usage.add(member.process.pid)
+        member.process.serve(self._inbox, number)
 
     def order(self, number: int, message: Any) -> None:
         """Tell a worker what to do; its end, if it is gone, is reported to the inbox."""
         self._members[number].process.order(message)
+
+    def memory(self, number: int) -> Memory | None:
+        """What is known of a worker's memory, and of the machine's."""
+        return None if self._usage is None else self._usage.of(self._members[number].process.pid)
 
     def answer(self, number: int, message: Any) -> None:
         """Answer the hook call for which a worker waits."""

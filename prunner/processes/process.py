@@ -37,8 +37,9 @@ from loky.process_executor import LokyRecursionError, ProcessPoolExecutor, _thre
 
 from prunner.bridge import link as links
 from prunner.bridge.link import Link
-from prunner.bridge.messages import EndRun, FromWorker, Ready, StartFailed, WorkerGone
+from prunner.bridge.messages import EndRun, FromWorker, Ready, StartFailed, WorkerGone, WriteStacks
 from prunner.processes import main_module, tree, worker
+from prunner.processes.crashes import ask_for_stacks, crash_file, read_crash, wait_for_stacks
 from prunner.processes.freshness import Stamp, are_unchanged
 from prunner.processes.orders import STOP
 
@@ -56,6 +57,7 @@ class WorkerProcess:
 
     def __init__(self, start_method: str, setup: bytes) -> None:
         self._setup = setup
+        self._crash_file = crash_file()
         self._inbox: queue.SimpleQueue[Any] | None = None
         self._number = -1
         self._unheard: list[Any] = []
@@ -76,7 +78,7 @@ class WorkerProcess:
             max_workers=1,
             context=multiprocessing.get_context(start_method),
             initializer=worker.initialize,
-            initargs=(theirs, their_orders, self._setup),
+            initargs=(theirs, their_orders, self._setup, str(self._crash_file)),
             env=_interpreter_options(),
         )
         with _starting(start_method):
@@ -132,6 +134,22 @@ class WorkerProcess:
         said = self._said_ready.wait(max(0.0, deadline - time.monotonic()))
         return said and self._is_clean and not self.has_ended
 
+    def end_stuck(self) -> None:
+        """End the process in the middle of what it does, and let it write where it was."""
+        threading.Thread(target=self._end_stuck, name="prunner-end", daemon=True).start()
+
+    def _end_stuck(self) -> None:
+        pid = self._process.pid
+        if pid is not None and not ask_for_stacks(pid):
+            self._orders.send(WriteStacks())
+        wait_for_stacks(self._crash_file)
+        tree.kill(self._process)
+
+    @property
+    def pid(self) -> int | None:
+        """The id of the process."""
+        return self._process.pid
+
     @property
     def has_ended(self) -> bool:
         """True if there is no such process any more, or it has not been able to start."""
@@ -162,7 +180,8 @@ class WorkerProcess:
                         self._hear(message)
         if not self._stopping:
             wait_for([self._future], timeout=GRACE)
-            self._hear(WorkerGone(-1, self._process.pid, self._process.exitcode))
+            frames = read_crash(self._crash_file)
+            self._hear(WorkerGone(-1, self._process.pid, self._process.exitcode, frames))
         self._said_ready.set()
 
     def _note_ready(self, message: Ready) -> None:
@@ -188,7 +207,7 @@ class WorkerProcess:
 
     def _addressed(self, event: Any) -> Any:
         if isinstance(event, WorkerGone):
-            return WorkerGone(self._number, event.pid, event.exitcode)
+            return event._replace(worker=self._number)
         return FromWorker(self._number, event)
 
 
@@ -227,6 +246,7 @@ def _join(each: WorkerProcess, deadline: float) -> None:
     each._reader.join(GRACE)
     each._link.close()
     each._orders.close()
+    each._crash_file.unlink(missing_ok=True)
 
 
 def _interpreter_options() -> dict[str, str]:

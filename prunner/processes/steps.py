@@ -35,6 +35,7 @@ from prunner.bridge.refs import DataRef
 from prunner.bridge.shelf import Shelf
 from prunner.bridge.worker_hooks import local_hook_manager
 from prunner.errors import DataTransferError
+from prunner.planning.policy import is_one_of
 from prunner.processes.book import MAIN_TAG, PackedNode, RunBook, datasets_of, unpack_node
 from prunner.processes.orders import Orders
 
@@ -105,7 +106,8 @@ class StepRunner:
             return saved()
         except BaseException as error:
             failure = failures.capture(error)
-            return Failed(step, failure, self._watch.phase, os.getpid(), saved())
+            may_retry = is_one_of(error, self._begin.policy.of(step).retry_on)
+            return Failed(step, failure, self._watch.phase, os.getpid(), saved(), may_retry)
         finally:
             kedro_internals.drop_datasets(self._catalog, in_memory)
             shelf.clear()

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from prunner.bridge import link as links
 from prunner.bridge.link import Link
 from prunner.processes import tree
+from prunner.processes.crashes import write_crashes_to
 from prunner.processes.freshness import CodeWatch
 from prunner.processes.orders import Orders
 from prunner.processes.project import (
@@ -90,15 +91,19 @@ def packed_setup(project: ProjectState, preload: Preload | None = None) -> bytes
     return pickle.dumps(WorkerSetup(project, LogLevels.capture(), preload))
 
 
-def initialize(connection: Connection, order_end: Connection, setup: bytes) -> None:
+def initialize(
+    connection: Connection, order_end: Connection, setup: bytes, crash_file: str
+) -> None:
     """Set up the project in this new process and tell the parent whether it worked.
 
     Args:
         connection: The worker's end of the link.
         order_end: Where orders come from, which ends when the parent ends.
         setup: A pickled ``WorkerSetup``; unpickled here, where a failure can be reported.
+        crash_file: What is written when this process crashes.
     """
     global _worker
+    write_crashes_to(crash_file)
     # Ctrl-C reaches the whole process group; the parent alone decides what follows.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     links.keep_only(connection, order_end)

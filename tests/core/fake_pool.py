@@ -10,7 +10,10 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
+from collections import Counter
+from collections.abc import Mapping
 from random import Random
+from types import MappingProxyType
 from typing import Any
 
 from prunner import ParallelRunner
@@ -51,16 +54,16 @@ class FakeWorker:
 
     Args:
         number: The worker's number.
-        dies_at: The step that ends it.
+        deaths: How many workers each step will end; shared by all of them.
     """
 
-    def __init__(self, number: int, dies_at: int | None = None) -> None:
+    def __init__(self, number: int, deaths: Counter[int]) -> None:
         self.number = number
         self.orders = Orders(self.send)
         self.answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.said: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.ran: list[int] = []
-        self._dies_at = dies_at
+        self._deaths = deaths
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self.said.put(FromWorker(number, Ready()))
         self._thread.start()
@@ -78,7 +81,8 @@ class FakeWorker:
     def next(self) -> Any:
         order = self.orders.next()
         if isinstance(order, RunStep):
-            if order.step == self._dies_at:
+            if self._deaths[order.step] > 0:
+                self._deaths[order.step] -= 1
                 self.said.put(WorkerGone(self.number, 4711, -9))
                 return STOP
             self.ran.append(order.step)
@@ -106,11 +110,13 @@ class FakePool:
     Args:
         count: Number of workers.
         random: Chooses whose message comes next.
-        dies_at: The step that ends the worker that runs it.
+        deaths: How many workers each step will end.
     """
 
-    def __init__(self, count: int, random: Random, dies_at: int | None = None) -> None:
-        self.workers = [FakeWorker(number, dies_at) for number in range(count)]
+    def __init__(self, count: int, random: Random, deaths: Mapping[int, int]) -> None:
+        self._deaths = Counter(deaths)
+        self.workers = [FakeWorker(number, self._deaths) for number in range(count)]
+        self.gone: list[FakeWorker] = []
         self.taken_back = 0
         self._random = random
         # What each worker will still say something about.
@@ -131,8 +137,19 @@ class FakePool:
     def answer(self, number: int, message: Any) -> None:
         self.workers[number].answers.put(message)
 
+    def replace(self, number: int) -> None:
+        self.gone.append(self.workers[number])
+        self.workers[number] = FakeWorker(number, self._deaths)
+        self._owed[number] = {"start"}
+
+    def memory(self, number: int) -> None:
+        """Nothing is known of it."""
+
+    def end(self, number: int) -> None:
+        raise AssertionError("no step has a limit of time")
+
     def stop(self) -> None:
-        for worker in self.workers:
+        for worker in self.workers + self.gone:
             worker.join()
 
     # What the dispatcher and the runner take for the inbox.
@@ -149,6 +166,8 @@ class FakePool:
         sources = [number for number, owed in enumerate(self._owed) if owed]
         if self._parents_steps:
             sources.append(-1)
+        if timeout is not None and not sources:
+            raise queue.Empty
         assert sources, "the run goes on though nobody will say anything any more"
         source = self._random.choice(sources)
         if source == -1:
@@ -188,8 +207,8 @@ class FakeRunner(ParallelRunner):
     Args:
         max_workers: As of the real one.
         random: Chooses whose message comes next.
-        dies_at: The step that ends the worker that runs it.
-        is_async: As of the real one.
+        deaths: How many workers each step will end.
+        options: Others of the real one.
 
     Attributes:
         done: The steps that are done after a run, in order.
@@ -201,12 +220,12 @@ class FakeRunner(ParallelRunner):
         self,
         max_workers: int,
         random: Random,
-        dies_at: int | None = None,
-        is_async: bool = False,
+        deaths: Mapping[int, int] = MappingProxyType({}),
+        **options: Any,
     ) -> None:
-        super().__init__(max_workers, is_async=is_async, start_method="loky")
+        super().__init__(max_workers, start_method="loky", **options)
         self.random = random
-        self.dies_at = dies_at
+        self.deaths = deaths
         self.done: list[int] = []
         self.ran_there: list[int] = []
         self.pinned: set[int] = set()
@@ -236,8 +255,8 @@ class FakeExecution(Execution):
     ) -> None:
         # As the real one, step by step.
         workers = plan.workers_needed(self._options.max_workers)
-        pool = FakePool(workers, self.runner.random, self.runner.dies_at)
-        scheduler = Scheduler(plan)
+        pool = FakePool(workers, self.runner.random, self.runner.deaths)
+        scheduler = Scheduler(plan, self._policy)
         dispatcher = Dispatcher(scheduler, pool, exchange, begin, refs=refs, inbox=pool)  # type: ignore[arg-type]
         dispatcher.errands = _Errands(pool)
         dispatcher.patience = 0.0  # whoever is not heard of at once has to give back
@@ -253,4 +272,4 @@ class FakeExecution(Execution):
         assert scheduler.finished
         self.runner.done = list(errands.done)
         self.runner.pinned = {step.index for step in plan.steps if step.index in scheduler.pinned}
-        self.runner.ran_there = [step for worker in pool.workers for step in worker.ran]
+        self.runner.ran_there = [step for worker in pool.gone + pool.workers for step in worker.ran]

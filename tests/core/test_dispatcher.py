@@ -28,15 +28,19 @@ from prunner.dispatcher import (
     Dispatcher,
     End,
     HandleLog,
+    NoteDeath,
     NoteDone,
     NoteError,
     NoteFailed,
+    NoteFailedHere,
     RanHere,
     ReleaseDataset,
     RunHere,
 )
-from prunner.errors import WorkerDied, WorkerStartError
-from prunner.planning.scheduler import Scheduler
+from prunner.errors import NodeTimeout, WorkerDied, WorkerStartError
+from prunner.planning.policy import NO_POLICY, RunPolicy, StepPolicy
+from prunner.planning.scheduler import GiveUp, Retry, Scheduler
+from prunner.processes.usage import Memory
 from tests.core.test_scheduler import independent, plan_of
 
 BEGIN = BeginRun(("folder",), DataRef(None, b"", 0), {}, False, None)
@@ -49,12 +53,24 @@ def ref(text):
 class RecordingPool:
     def __init__(self):
         self.sent = []
+        self.replaced = []
+        self.ended = []
+        self.known = None
 
     def order(self, number, message):
         self.sent.append((number, message))
 
     def answer(self, number, message):
         raise AssertionError("the dispatcher answers nobody")
+
+    def replace(self, number):
+        self.replaced.append(number)
+
+    def memory(self, number):
+        return self.known
+
+    def end(self, number):
+        self.ended.append(number)
 
 
 class RecordingExchange:
@@ -89,13 +105,23 @@ class Inbox(queue.SimpleQueue):  # type: ignore[type-arg]
 class Run:
     """A whole run whose events are known beforehand."""
 
-    def __init__(self, plan, *events, refs=None, has_workers=True, patience=3600.0):
+    def __init__(
+        self,
+        plan,
+        *events,
+        refs=None,
+        has_workers=True,
+        patience=3600.0,
+        policy=NO_POLICY,
+        memory=None,
+    ):
         self.pool, self.exchange = RecordingPool(), RecordingExchange()
+        self.pool.known = memory
         inbox = Inbox()
         for event in (*events, Abort()):
             inbox.put(event)
         self.dispatcher = Dispatcher(
-            Scheduler(plan),
+            Scheduler(plan, policy),
             self.pool,
             self.exchange,  # type: ignore[arg-type]
             BEGIN,
@@ -109,7 +135,7 @@ class Run:
         while not self.dispatcher.errands.empty():
             self.errands.append(self.dispatcher.errands.get())
         assert isinstance(self.errands.pop(), End)
-        self.errors = [e.error for e in self.errands if isinstance(e, NoteError)]
+        self.errors = [e.error for e in self.errands if isinstance(e, (NoteError, NoteDeath))]
         self.aborted = inbox.empty()
 
 
@@ -228,7 +254,7 @@ def test_the_first_error_comes_first_and_running_steps_end():
         said(failed[0], 1),
         said(failed[1], 0),
     )
-    assert run.errands == [NoteFailed(failed[0]), NoteFailed(failed[1])]
+    assert run.errands == [NoteFailed(failed[0], GiveUp(1)), NoteFailed(failed[1], GiveUp(0))]
     assert steps_sent(run) == [0, 1]
     assert not run.aborted
 
@@ -237,7 +263,7 @@ def test_a_pinned_step_that_fails_ends_the_run():
     run = Run(
         independent(2, pinned=[0, 1]), RanHere(0, {}, frozenset(), failed=True), has_workers=False
     )
-    assert run.errands == [RunHere(0)]
+    assert run.errands == [RunHere(0), NoteFailedHere(0, GiveUp(0))]
     assert not run.aborted
 
 
@@ -256,11 +282,87 @@ def test_a_worker_that_dies_at_a_step_is_an_error_with_the_name_of_its_node():
     assert not run.aborted
 
 
-def test_a_worker_that_dies_between_two_steps_is_an_error_without_a_node():
-    run = Run(independent(1), said(Ready(), 0), said(Ready(), 1), WorkerGone(1, 4711, 3))
+def test_a_worker_that_dies_between_two_steps_is_replaced_and_harms_nobody():
+    run = Run(
+        independent(1),
+        said(Ready(), 0),
+        said(Ready(), 1),
+        WorkerGone(1, 4711, 3),
+        said(finished(0, {}), 0),
+    )
+    death, end = run.errands
+    assert (death.error.node, death.step, death.outcome) == (None, None, None)
+    assert end == done(0, {})
+    assert run.pool.replaced == [1]
+
+
+def test_a_step_whose_worker_has_died_runs_again_in_the_place_of_that():
+    run = Run(
+        independent(1),
+        said(Ready()),
+        WorkerGone(0, 4711, -9),
+        said(Ready()),
+        said(finished(0, {})),
+        policy=RunPolicy(default=StepPolicy(retries=1)),
+    )
+    death, end = run.errands
+    assert death.outcome == Retry(0, 0.0)
+    assert end == done(0, {})
+    assert run.pool.replaced == [0]
+    assert steps_sent(run) == [0, 0]
+    assert not run.aborted
+
+
+def test_a_step_past_its_time_has_its_worker_ended_and_is_named():
+    policy = RunPolicy(default=StepPolicy(timeout=0.0), steps={1: StepPolicy()})
+    run = Run(
+        independent(2),
+        said(Ready(), 0),
+        said(Ready(), 1),
+        WorkerGone(0, 4711, -9, "stuck here"),
+        said(finished(1, {}), 1),
+        policy=policy,
+    )
     (error,) = run.errors
-    assert isinstance(error, WorkerDied)
-    assert error.node is None
+    assert isinstance(error, NodeTimeout)
+    assert (error.node, error.timeout, error.frames) == ("n0", 0.0, "stuck here")
+    assert run.pool.ended == [0]
+
+
+def test_what_has_begun_when_a_step_past_its_time_ended_after_all_loses_no_try():
+    policy = RunPolicy(steps={0: StepPolicy(timeout=0.0)})
+    run = Run(
+        independent(2),
+        said(Ready()),
+        said(finished(0, {})),
+        WorkerGone(0, 4711, -9),
+        said(Ready()),
+        said(finished(1, {})),
+        policy=policy,
+    )
+    (death,) = [each for each in run.errands if isinstance(each, NoteDeath)]
+    assert death.outcome == Retry(1, 0.0)
+    assert run.pool.ended == [0]
+    assert steps_sent(run) == [0, 1, 1]
+
+
+def test_a_death_tells_what_is_known_of_memory_and_of_the_crash():
+    scarce = Memory(peak=900, free=1, total=1000, killings=0)
+    deaths: list[Any] = [
+        Run(independent(1), said(Ready()), WorkerGone(0, 1, code, frames), memory=memory).errors[0]
+        for code, frames, memory in [
+            (-9, "", scarce),
+            (-11, "in native", scarce),
+            (-9, "", scarce._replace(free=500)),
+            (-9, "", scarce._replace(free=500, killings=1)),
+            (-9, "", None),
+        ]
+    ]
+    assert all(isinstance(each, WorkerDied) for each in deaths)
+    assert [each.out_of_memory for each in deaths] == [True, False, False, True, False]
+    assert (deaths[0].peak_memory, deaths[0].free_memory) == (900, 1)
+    assert deaths[1].frames == "in native"
+    assert deaths[4].peak_memory is None
 
 
 def test_a_worker_that_cannot_set_up_the_project_says_why():

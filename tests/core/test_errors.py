@@ -9,7 +9,9 @@ from kedro.io import DatasetError
 
 from prunner.errors import (
     DataTransferError,
+    NodeTimeout,
     OptionError,
+    PipelineFailed,
     PrunnerError,
     WorkerDied,
     WorkerError,
@@ -25,6 +27,8 @@ EVERY = [
     WorkerStartError(None, "the process ended (exit code 1)"),
     WorkerDied("node", -9, 4711),
     WorkerDied(None, None, None),
+    WorkerDied("node", -9, 4711, peak_memory=1, free_memory=2, out_of_memory=True, frames="f"),
+    NodeTimeout("node", 0.5, 4711, "frames"),
 ]
 
 
@@ -43,6 +47,7 @@ def test_every_error_survives_pickling(error):
         (DataTransferError, DatasetError),
         (WorkerStartError, RuntimeError),
         (WorkerDied, RuntimeError),
+        (NodeTimeout, WorkerDied),
     ],
 )
 def test_errors_can_be_caught_by_what_they_are(kind, builtin):
@@ -55,8 +60,41 @@ def test_a_death_names_the_node_the_process_and_the_way_to_go_on():
     assert "4711" in text
     assert "while it ran node 'split_data'" in text
     assert "(exit code 3)" in text
-    assert "memory" in text
-    assert "SequentialRunner" in text
+    assert "Something in it ended the process, as os._exit() does." in text
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (WorkerDied("n", -9, 1), "Somebody has ended it: a person, a scheduler, or the system"),
+        (WorkerDied("n", -9, 1, out_of_memory=True), "likely to have ended it for lack of memory"),
+        (WorkerDied("n", -11, 1), "likely to have crashed in native code"),
+        (WorkerDied("n", -11, 1, frames="File x"), "It crashed in native code."),
+        (WorkerDied("n", 0xC0000005, 1), "(exit code 0xc0000005). It is likely to have crashed"),
+        (WorkerDied("n", None, 1), "likely to have crashed"),
+    ],
+)
+def test_a_death_says_what_is_likely(error, words):
+    assert words in str(error)
+
+
+def test_a_death_tells_memory_and_frames():
+    error = WorkerDied("n", -9, 1, peak_memory=3_214_000_000, free_memory=52_000_000, frames="here")
+    assert "it used up to 3,214 MB and 52 MB were free." in str(error)
+    assert str(error).endswith("In the worker:\nhere")
+
+
+def test_a_group_of_failures_lists_what_failed_what_was_skipped_and_how_to_go_on():
+    failures = {"a": ValueError("wrong"), "b": KeyError("x")}
+    text = str(PipelineFailed(failures, ["c", "d"], ["e"], '--from-nodes "a,b"'))
+    assert text.splitlines() == [
+        "2 nodes failed, 1 completed:",
+        "- 'a': ValueError: wrong",
+        "- 'b': KeyError: 'x'",
+        "Skipped, since they depend on these: 'c', 'd'",
+        'To run what is missing, add to the command: --from-nodes "a,b"',
+    ]
+    assert "Repeat the command" in str(PipelineFailed({"a": ValueError()}))
 
 
 def test_a_death_between_nodes_says_so():

@@ -108,7 +108,7 @@ def _with_variants(names, chosen):
 @settings(max_examples=60)
 def test_the_death_of_a_worker_names_the_node_that_ran_there(case, count, random, data):
     step = data.draw(st.integers(0, len(case.nodes) - 1))
-    runner = FakeRunner(count, random, dies_at=step)
+    runner = FakeRunner(count, random, deaths={step: 1})
     error = outcome_of(runner, case).error
     name = case.pipeline().nodes[step].name
     if step in runner.pinned:

@@ -13,8 +13,18 @@ from hypothesis import strategies as st
 from kedro.runner.runner import AbstractRunner
 
 from prunner.planning.plan import RunPlan, Step
+from prunner.planning.policy import NO_POLICY, RunPolicy, StepPolicy
 from prunner.planning.ready import ReadyQueue
-from prunner.planning.scheduler import PARENT, Release, Scheduler, Start, TakeBack
+from prunner.planning.scheduler import (
+    PARENT,
+    GiveUp,
+    Release,
+    Replace,
+    Retry,
+    Scheduler,
+    Start,
+    TakeBack,
+)
 
 
 def plan_of(datasets, pinned=(), seconds=None, functions=None):
@@ -167,7 +177,7 @@ def test_after_a_failure_running_steps_end_and_nothing_starts():
     scheduler = Scheduler(independent(4))
     scheduler.worker_ready(0)
     scheduler.worker_ready(1)
-    assert scheduler.step_failed(0) == []
+    assert scheduler.step_failed(0) == [GiveUp(0)]
     assert (scheduler.running, scheduler.finished) == ({1: 1}, False)
     assert scheduler.worker_ready(2) == []
     assert scheduler.step_finished(1) == []
@@ -184,11 +194,11 @@ def test_stop_starts_nothing_more():
     assert scheduler.finished
 
 
-def test_the_death_of_a_busy_worker_returns_its_step_and_stops_the_run():
+def test_the_death_of_a_busy_worker_stops_the_run():
     scheduler = Scheduler(independent(3))
     scheduler.worker_ready(0)
     scheduler.worker_ready(1)
-    assert scheduler.worker_gone(1) == 1
+    assert scheduler.worker_gone(1) == [GiveUp(1)]
     assert scheduler.failed == {1}
     assert scheduler.step_finished(0) == []
     assert scheduler.finished
@@ -198,7 +208,7 @@ def test_the_death_of_an_idle_worker_is_nobodys_fault():
     scheduler = Scheduler(independent(1))
     scheduler.worker_ready(0)
     scheduler.worker_ready(1)
-    assert scheduler.worker_gone(1) is None
+    assert scheduler.worker_gone(1) == [Replace(1)]
     assert scheduler.failed == set()
     scheduler.validate()
 
@@ -355,12 +365,114 @@ def test_a_failure_takes_back_what_waits_on_other_workers():
     scheduler.worker_ready(1)
     behind = scheduler.batches.of(0)
     assert scheduler.batches.workers == [0, 1]
-    assert scheduler.step_failed(scheduler.running[1]) == [TakeBack(0)]
+    failed = scheduler.running[1]
+    assert scheduler.step_failed(failed) == [GiveUp(failed), TakeBack(0)]
     assert scheduler.steps_returned(0, behind) == []
     assert scheduler.steps_returned(1, [scheduler.running[1]]) == []
     assert scheduler.running == {0: 0}
     assert not scheduler.finished
     assert scheduler.step_finished(0) == []
+    assert scheduler.finished
+
+
+# --- further tries, and what a failure stops ----------------------------------------------------
+
+
+def retrying(retries, **more):
+    return RunPolicy(default=StepPolicy(retries=retries, **more))
+
+
+def test_a_step_whose_worker_has_died_is_tried_again_on_the_next_one():
+    scheduler = Scheduler(independent(1), retrying(1, retry_delay=3.0))
+    scheduler.worker_ready(0)
+    assert scheduler.worker_gone(0) == [Retry(0, 3.0), Replace(0)]
+    assert not scheduler.finished
+    assert scheduler.worker_ready(0) == [], "it is not due yet"
+    assert scheduler.step_due(0) == [Start(0, 0)]
+    assert scheduler.worker_gone(0) == [GiveUp(0)]
+    assert scheduler.finished
+
+
+def test_only_an_exception_after_which_it_may_be_is_a_step_tried_again():
+    scheduler = Scheduler(independent(2), retrying(5))
+    scheduler.worker_ready(0)
+    assert scheduler.step_failed(0, may_retry=True) == [Retry(0, 0.0), Start(1, 0)]
+    assert scheduler.step_due(0) == []
+    assert scheduler.step_finished(1) == [Start(0, 0)]
+    assert scheduler.step_failed(0, may_retry=False) == [GiveUp(0)]
+
+
+def test_each_delay_is_longer_than_the_one_before():
+    scheduler = Scheduler(independent(1), retrying(3, retry_delay=2.0, retry_backoff=3.0))
+    scheduler.worker_ready(0)
+    delays = []
+    for _ in range(3):
+        retry: Any = scheduler.step_failed(0, may_retry=True)
+        delays.append(retry[0].delay)
+        scheduler.step_due(0)
+    assert delays == [2.0, 6.0, 18.0]
+    assert scheduler.step_failed(0, may_retry=True) == [GiveUp(0)]
+
+
+def test_a_step_has_rules_of_its_own():
+    policy = RunPolicy(steps={1: StepPolicy(retries=1)})
+    scheduler = Scheduler(independent(2), policy)
+    scheduler.worker_ready(0)
+    scheduler.worker_ready(1)
+    assert scheduler.worker_gone(1) == [Retry(1, 0.0), Replace(1)]
+    assert scheduler.worker_gone(0) == [GiveUp(0)]
+
+
+def test_a_step_that_was_killed_for_memory_is_tried_once_more_alone_without_any_retries():
+    scheduler = Scheduler(independent(3))
+    scheduler.worker_ready(0)
+    scheduler.worker_ready(1)
+    assert scheduler.worker_gone(0, for_memory=True) == [Retry(0, 0.0, alone=True), Replace(0)]
+    assert scheduler.worker_ready(0) == []
+    assert scheduler.step_due(0) == [], "another one runs"
+    assert scheduler.step_finished(1) == [Start(0, 0)]
+    assert scheduler.worker_gone(0, for_memory=True) == [GiveUp(0)]
+
+
+def test_what_follows_a_step_that_was_tried_alone_runs_as_ever():
+    scheduler = Scheduler(independent(4))
+    scheduler.worker_ready(0)
+    scheduler.worker_ready(1)
+    scheduler.worker_gone(0, for_memory=True)
+    scheduler.step_due(0)
+    scheduler.step_finished(1)
+    scheduler.worker_ready(0)
+    assert starts(scheduler.step_finished(0)) == [(2, 0), (3, 1)]
+
+
+def test_what_waited_behind_a_step_whose_worker_has_died_goes_elsewhere():
+    scheduler = Scheduler(short([*independent_steps(12)]), RunPolicy(keep_going=True))
+    scheduler.worker_ready(0)
+    waiting = scheduler.batches.of(0)
+    decisions = scheduler.worker_gone(0)
+    assert decisions == [GiveUp(0), Replace(0)]
+    assert set(waiting) < {step for step, _ in starts(scheduler.worker_ready(1))} | set(range(12))
+    scheduler.validate()
+
+
+def test_a_run_that_goes_on_skips_what_depends_on_a_failed_step():
+    plan = plan_of([(["raw"], ["a"]), (["a"], ["b"]), (["b"], ["c"]), (["raw"], ["d"])])
+    scheduler = Scheduler(plan, RunPolicy(keep_going=True))
+    scheduler.worker_ready(0)
+    assert scheduler.step_failed(0) == [GiveUp(0, (1, 2)), Start(3, 0)]
+    assert scheduler.step_finished(3) == []
+    assert scheduler.finished
+    assert (scheduler.done, scheduler.failed, scheduler.skipped) == ({3}, {0}, {1, 2})
+
+
+def test_what_only_skipped_steps_would_load_is_released():
+    plan = plan_of([(["raw"], ["a"]), (["raw"], ["b"]), (["a", "b"], ["c"]), (["b"], ["d"])])
+    scheduler = Scheduler(plan, RunPolicy(keep_going=True))
+    for step in (0, 1):
+        scheduler.worker_ready(step)
+    scheduler.step_finished(0)
+    decisions = scheduler.step_failed(1)
+    assert decisions == [GiveUp(1, (2, 3)), Release("a")]
     assert scheduler.finished
 
 
@@ -510,11 +622,13 @@ class World:
         workers: Number of workers, none of which is ready at first.
         random: Chooses the next event.
         accidents: The kinds of events beside the usual ones.
+        policy: The rules for steps that fail.
     """
 
-    def __init__(self, plan, workers, random, accidents=()):
+    def __init__(self, plan, workers, random, accidents=(), policy=NO_POLICY):
         self.plan = plan
-        self.scheduler = Scheduler(plan)
+        self.policy = policy
+        self.scheduler = Scheduler(plan, policy)
         self.random = random
         self.accidents = accidents
         self.coming = set(range(workers))
@@ -524,6 +638,12 @@ class World:
         self.asked_back = set()
         self.done = []
         self.failed = []
+        self.skipped = set()
+        self.waiting = set()
+        self.deaths_left = 10
+        self.tries: Counter[int] = Counter()
+        self.alone = None
+        self.to_be_alone = set()
         self.pinned = set(plan.pinned)
         self.released = []
         self.stopped = False
@@ -539,7 +659,8 @@ class World:
             assert self.scheduler.running == self.running
             assert {w: list(self.scheduler.batches.of(w)) for w in self.behind} == self.behind
             assert self.scheduler.done == set(self.done)
-            over = self.stopped or len(self.done) == len(self.plan.steps)
+            ended = len(self.done) + len(self.failed) + len(self.skipped)
+            over = self.stopped or ended == len(self.plan.steps)
             assert self.scheduler.finished == (over and not self.running)
         return self
 
@@ -550,10 +671,11 @@ class World:
         # One that is to give back what has not begun and has failed says so first.
         usual += [("finish", worker) for worker in sorted(self.running)]
         usual += [("give_back", worker) for worker in sorted(self.asked_back)]
+        usual += [("due", step) for step in sorted(self.waiting)]
         accidents = []
         if "fail" in self.accidents:
             accidents += [("fail", worker) for worker in sorted(self.running)]
-        if "die" in self.accidents:
+        if "die" in self.accidents and self.deaths_left:
             accidents += [("die", worker) for worker in sorted(self.alive)]
         if "pin" in self.accidents and usual:
             accidents.append(("pin", None))
@@ -578,17 +700,41 @@ class World:
         self.done.append(step)
         seconds = self.random.choice([None, 0.0001, 0.0001, 0.001, 1.0])
         decisions = self.scheduler.step_finished(step, seconds, {f"d{step}_0": step})
-        assert releases(decisions) == self._oracle.after(step)
+        if not self.failed:  # Kedro has no run that goes on
+            assert releases(decisions) == self._oracle.after(step)
+        self.alone = None if self.alone == step else self.alone
         self.released += releases(decisions)
         self.follow(decisions)
 
     def fail(self, worker):
         step = self.end_of_step(worker)
-        self.failed.append(step)
-        self.stopped = True
-        self.follow(self.scheduler.step_failed(step))
+        may_retry = self.random.random() < 0.5
+        decisions = self.scheduler.step_failed(step, may_retry=may_retry)
+        self.note_failure(step, decisions, may_retry)
+        self.follow(decisions)
         if worker != PARENT:
             self.give_back(worker)
+
+    def due(self, step):
+        self.waiting.remove(step)
+        self.follow(self.scheduler.step_due(step))
+
+    def note_failure(self, step, decisions, may_retry):
+        """A step is tried as often as its rules say, and then given up with what depends on it."""
+        self.tries[step] += 1
+        self.alone = None if self.alone == step else self.alone
+        outcome = decisions[0]
+        if isinstance(outcome, Retry):
+            assert not self.stopped
+            assert outcome.alone or (may_retry and self.tries[step] <= self.policy.of(step).retries)
+            self.waiting.add(step)
+            return
+        assert isinstance(outcome, GiveUp)
+        self.failed.append(step)
+        self.skipped |= set(outcome.skipped)
+        self.stopped |= not self.policy.keep_going
+        assert self.skipped.isdisjoint(self.done)
+        self.released += releases(decisions)
 
     def overdue(self, worker):
         self.follow(self.scheduler.worker_overdue(worker))
@@ -602,26 +748,37 @@ class World:
         cannot_begin = head is not None and not self.plan.steps[head].parents <= set(self.done)
         if head is not None and (cannot_begin or self.random.random() < 0.3):
             returned = [self.running.pop(worker), *returned]
+        if self.alone in returned:
+            self.to_be_alone.add(self.alone)
+            self.alone = None
         self.follow(self.scheduler.steps_returned(worker, returned))
 
     def die(self, worker):
+        self.deaths_left -= 1
         step = self.running.pop(worker, None)
-        assert self.scheduler.worker_gone(worker) == step
-        self.failed += [step] if step is not None else []
+        decisions = self.scheduler.worker_gone(worker, for_memory=self.random.random() < 0.3)
         self.alive.remove(worker)
         self.behind[worker] = []
         self.coming.discard(worker)
         self.asked_back.discard(worker)
-        self.stopped = True
+        if step is not None:
+            self.note_failure(step, decisions, may_retry=True)
+        if Replace(worker) in decisions:
+            self.alive.add(worker)
+            self.coming.add(worker)
+        else:
+            assert self.scheduler.finished or self.stopped
+        self.follow(decisions)
 
     def pin(self, _):
         waiting = [
             step.index
             for step in self.plan.steps
-            if step.index not in {*self.done, *self.failed, *self.placed()}
+            if step.index not in {*self.done, *self.failed, *self.placed(), *self.waiting}
         ]
         chosen = self.random.sample(waiting, self.random.randint(0, len(waiting)))
         self.pinned.update(chosen)
+        self.to_be_alone -= set(chosen)
         self.scheduler.pin(chosen)
 
     def placed(self):
@@ -635,9 +792,17 @@ class World:
                     self.asked_back.add(worker)
                 case Start(step, worker, after):
                     self.start(step, worker, after)
+                case Retry(step, alone=True):
+                    self.to_be_alone.add(step)
 
     def start(self, step, worker, after):
         assert not self.stopped
+        assert self.alone is None, "it is to be alone"
+        if step in self.to_be_alone:
+            assert not self.running
+            self.to_be_alone.remove(step)
+            self.alone = step
+        assert step not in self.waiting | self.skipped
         before = [self.running[worker], *self.behind[worker]] if after else []
         assert set(after) <= set(before)
         assert self.plan.steps[step].parents == set(after) | (
@@ -651,6 +816,13 @@ class World:
             self.behind[worker].append(step)
         else:
             self.running[worker] = step
+
+
+policies = st.builds(
+    RunPolicy,
+    keep_going=st.booleans(),
+    default=st.builds(StepPolicy, retries=st.integers(0, 2)),
+)
 
 
 def workers_for(plan):
@@ -680,13 +852,17 @@ def test_each_dataset_between_steps_is_released_once_and_after_its_last_load(pla
 
 @given(plans(), randoms, st.data())
 def test_whatever_happens_the_run_ends_in_order(plan, random, data):
-    accidents = ["fail", "die", "pin", "overdue"]
-    world = World(plan, data.draw(workers_for(plan)), random, accidents).run()
+    accidents = ["fail", "die", "die", "pin", "overdue"]
+    policy = data.draw(policies)
+    world = World(plan, data.draw(workers_for(plan)), random, accidents, policy).run()
     assert world.scheduler.finished
     assert world.scheduler.failed == set(world.failed)
     assert world.scheduler.stopping == world.stopped
+    assert world.scheduler.skipped == world.skipped
+    ended = [*world.done, *world.failed, *world.skipped]
+    assert len(ended) == len(set(ended))
     if not world.stopped:
-        assert len(world.done) == len(plan.steps)
-    # Nothing that a step which has not run would load is gone.
-    left = {n for s in plan.steps if s.index not in world.done for n in s.inputs}
+        assert len(ended) == len(plan.steps)
+    # Nothing that a step which may still run would load is gone.
+    left = {n for s in plan.steps if s.index not in ended for n in s.inputs}
     assert not left & set(world.released)

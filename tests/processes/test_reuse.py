@@ -15,6 +15,7 @@ import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import node, pipeline
 
+import prunner
 from prunner import ParallelRunner
 from tests.processes import nodes
 from tests.processes.conftest import _files_of
@@ -59,6 +60,7 @@ def test_outputs_can_be_loaded_after_the_runner_is_gone(start_method):
     steps = pipeline([node(nodes.ones, "n", "big")])
     outputs = runner.run(steps, DataCatalog({"n": MemoryDataset(300_000)}))
     del runner
+    prunner.stop_workers()
     assert not _files_of(os.getpid())
     np.testing.assert_array_equal(outputs["big"].load(), np.ones(300_000))
 
@@ -93,10 +95,13 @@ def test_workers_end_with_a_parent_that_is_killed(start_method, tmp_path):
     with parent, parent.stdout as lines:
         found = (re.search(r"worker (\d+) ", line) for line in lines)
         worker = psutil.Process(next(int(match[1]) for match in found if match))
+        everybody = psutil.Process(parent.pid).children(recursive=True)
+        assert worker in everybody
         parent.kill()
-        worker.wait(timeout=60)
+        _, alive = psutil.wait_procs(everybody, timeout=60)
+        assert not alive
     for path in _files_of(parent.pid):  # a killed parent cannot remove what it made
-        shutil.rmtree(path)
+        shutil.rmtree(path)  # and workers have removed what is theirs
 
 
 SCRIPT = """

@@ -1,0 +1,107 @@
+"""Node functions that end their process in many ways, once or always."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+from multiprocessing.connection import Client
+from pathlib import Path
+from typing import Any
+
+
+def _exit() -> None:
+    os._exit(7)
+
+
+def _kill() -> None:
+    if sys.platform == "win32":
+        os.kill(os.getpid(), signal.SIGTERM)  # TerminateProcess
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _crash() -> None:
+    ctypes.string_at(0)
+
+
+def _abort() -> None:
+    os.abort()
+
+
+WAYS = {"exit": _exit, "kill": _kill, "crash": _crash, "abort": _abort}
+
+
+def die(how: str) -> None:
+    WAYS[how]()
+
+
+def die_at_first(mark: str, how: str) -> int:
+    """Leave a mark, which is not there at the first time, and then die."""
+    if _is_first(mark):
+        WAYS[how]()
+    return os.getpid()
+
+
+def raise_at_first(mark: str) -> int:
+    if _is_first(mark):
+        raise ConnectionResetError("the other side is gone")
+    return os.getpid()
+
+
+def _is_first(mark: str) -> bool:
+    try:
+        Path(mark).touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
+def take_forever() -> None:
+    threading.Event().wait()
+
+
+def hold_the_interpreter() -> None:
+    """Wait in native code without letting any other thread of Python go on."""
+    library = ctypes.PyDLL("kernel32" if sys.platform == "win32" else None)
+    sleep, hour = (library.Sleep, 3_600_000) if sys.platform == "win32" else (library.sleep, 3600)
+    while True:  # a signal wakes it up
+        sleep(hour)
+
+
+def count(left: Any) -> int:
+    return int(left) + 1
+
+
+class DiesWhilePickled:
+    def __reduce__(self) -> Any:
+        os._exit(7)
+
+
+class DiesWhenLoaded:
+    """Can be pickled anywhere, and ends the worker in which it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return _die_unless_in, (os.getpid(),)
+
+
+def _die_unless_in(pid: int) -> Any:
+    if os.getpid() != pid:
+        os._exit(7)
+    return DiesWhenLoaded()
+
+
+def make_one_that_dies_while_pickled() -> Any:
+    return DiesWhilePickled()
+
+
+def wait_for_the_end(address: tuple[str, int]) -> int:
+    """Tell who this is, and go on when the other side is gone."""
+    with Client(address) as connection:
+        connection.send(os.getpid())
+        try:
+            connection.recv()
+        except EOFError:
+            pass
+    return os.getpid()
