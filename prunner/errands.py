@@ -198,7 +198,7 @@ class Errands:
         self, error: WorkerDied, step: int | None, outcome: Retry | GiveUp | None
     ) -> None:
         if step is None or outcome is None:
-            self._logger.warning("%s Another one takes its place.", error)
+            self._logger.warning("%s", error)
             return
         self._desks.pop(step, None)
         if isinstance(outcome, GiveUp):
