@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import os
 import signal
 import sys
@@ -23,6 +24,8 @@ def _kill() -> None:
 
 
 def _crash() -> None:
+    if sys.platform == "win32":  # where ctypes makes an OSError of it
+        faulthandler._raise_exception(faulthandler._EXCEPTION_ACCESS_VIOLATION)
     ctypes.string_at(0)
 
 
