@@ -18,7 +18,7 @@ import queue
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from prunner.alarms import Alarms
 from prunner.bridge.data import Exchange
@@ -38,17 +38,32 @@ from prunner.bridge.messages import (
 )
 from prunner.bridge.refs import DataRef
 from prunner.errors import NodeTimeout, WorkerDied, WorkerStartError
-from prunner.planning.scheduler import (
+from prunner.events import (
+    Abort,
+    AnswerHook,
+    End,
+    Errand,
+    HandleLog,
+    NoteDeath,
+    NoteDone,
+    NoteError,
+    NoteFailed,
+    NoteFailedHere,
+    RanHere,
+    ReleaseDataset,
+    RunHere,
+)
+from prunner.planning.decisions import (
     PARENT,
     Decision,
     GiveUp,
     Release,
     Replace,
     Retry,
-    Scheduler,
     Start,
     TakeBack,
 )
+from prunner.planning.scheduler import Scheduler
 
 if TYPE_CHECKING:
     from prunner.processes.usage import Memory
@@ -78,147 +93,7 @@ class Pool(Protocol):
         """End a worker in the middle of a step, and note where it was."""
 
 
-# --- errands: what the thread that called run is asked to do ----------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerHook:
-    """Call a hook for a worker and send it the answer."""
-
-    worker: int
-    call: HookCall
-
-
-@dataclass(frozen=True, slots=True)
-class HandleLog:
-    """Give a worker's log record to the handlers of the parent."""
-
-    worker: int
-    attributes: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class RunHere:
-    """Run a pinned step."""
-
-    step: int
-
-
-class NoteDone(NamedTuple):
-    """A step is done: log it and count it.
-
-    Attributes:
-        step: Which one.
-        outputs: In-memory data that a worker made.
-        seconds: How long it took.
-    """
-
-    step: int
-    outputs: Mapping[str, DataRef]
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class NoteFailed:
-    """A step raised in a worker.
-
-    Attributes:
-        message: What the worker says.
-        outcome: What follows.
-    """
-
-    message: Failed
-    outcome: Retry | GiveUp
-
-
-@dataclass(frozen=True, slots=True)
-class NoteFailedHere:
-    """A pinned step raised.
-
-    Attributes:
-        step: Which one.
-        outcome: What follows.
-    """
-
-    step: int
-    outcome: Retry | GiveUp
-
-
-@dataclass(frozen=True, slots=True)
-class NoteDeath:
-    """A worker has ended.
-
-    Attributes:
-        error: What is known of it.
-        step: The step that ran there, if any.
-        outcome: What follows for that step.
-    """
-
-    error: WorkerDied
-    step: int | None = None
-    outcome: Retry | GiveUp | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NoteError:
-    """Something went wrong that concerns no step."""
-
-    error: BaseException
-
-
-@dataclass(frozen=True, slots=True)
-class ReleaseDataset:
-    """Nobody loads this dataset again."""
-
-    dataset: str
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """The run is over."""
-
-
-Errand = (
-    AnswerHook
-    | HandleLog
-    | RunHere
-    | NoteDone
-    | NoteFailed
-    | NoteFailedHere
-    | NoteDeath
-    | NoteError
-    | ReleaseDataset
-    | End
-)
-
-
-# --- events from the thread that called run ---------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class RanHere:
-    """A pinned step ended.
-
-    Attributes:
-        step: Which one.
-        outputs: Its in-memory outputs that workers will load.
-        unshareable: Its in-memory outputs that cannot leave the parent.
-        seconds: How long it took.
-        failed: Whether it raised.
-        may_retry: Whether it raised something after which it may be tried again.
-    """
-
-    step: int
-    outputs: dict[str, DataRef]
-    unshareable: frozenset[str]
-    seconds: float = 0.0
-    failed: bool = False
-    may_retry: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Abort:
-    """Leave the loop at once."""
+# --- alarms -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +155,7 @@ class Dispatcher:
         self._scheduler = scheduler
         self._plan = scheduler.plan
         self._policy = scheduler.policy
+        self._limits_time = self._policy.limits_time  # found among all steps, asked at each event
         self._pool = pool
         self._exchange = exchange
         self._begin = begin
@@ -307,7 +183,7 @@ class Dispatcher:
                 if isinstance(event, Abort):
                     break
                 self._handle(event)
-                if self._policy.limits_time:
+                if self._limits_time:
                     self._watch_times()
         except BaseException as error:
             self.errands.put(NoteError(error))

@@ -21,7 +21,8 @@ from prunner.bridge.hooks import HookDesk
 from prunner.bridge.logs import handle_here
 from prunner.bridge.phases import PhaseWatch
 from prunner.bridge.refs import DataRef
-from prunner.dispatcher import (
+from prunner.errors import DataTransferError, WorkerDied
+from prunner.events import (
     AnswerHook,
     End,
     Errand,
@@ -35,11 +36,10 @@ from prunner.dispatcher import (
     ReleaseDataset,
     RunHere,
 )
-from prunner.errors import DataTransferError, WorkerDied
 from prunner.kedro_internals import strip_transcoding
 from prunner.memory import Loans, share
+from prunner.planning.decisions import GiveUp, Retry
 from prunner.planning.policy import NO_POLICY, RunPolicy, is_one_of
-from prunner.planning.scheduler import GiveUp, Retry
 
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol

@@ -17,8 +17,9 @@ from prunner.bridge.logs import LogLevels
 from prunner.bridge.messages import BeginRun, RunSetup
 from prunner.bridge.refs import DataRef
 from prunner.bridge.worker_hooks import choose, pack_hooks, without
-from prunner.dispatcher import Abort, Dispatcher
+from prunner.dispatcher import Dispatcher
 from prunner.errands import Errands
+from prunner.events import Abort
 from prunner.history import known_durations, note_durations
 from prunner.memory import share_inputs
 from prunner.node_options import policy_of

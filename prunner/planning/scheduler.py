@@ -20,85 +20,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from types import MappingProxyType
 
 from prunner.planning.batches import Batches
+from prunner.planning.decisions import (
+    PARENT,
+    Decision,
+    GiveUp,
+    Release,
+    Replace,
+    Retry,
+    Start,
+    TakeBack,
+)
 from prunner.planning.memory import Needs
 from prunner.planning.plan import RunPlan
 from prunner.planning.policy import NO_POLICY, RunPolicy
 from prunner.planning.ready import ReadyQueue
 
-PARENT = -1
 _NOTHING: Mapping[str, int] = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Start a step on a worker, or in the parent process where ``worker == PARENT``.
-
-    Attributes:
-        step: Which step.
-        worker: Where. If the worker is busy, the step follows what it has to do already.
-        after: Parents that have not finished yet, and come before it on the same worker.
-    """
-
-    step: int
-    worker: int
-    after: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class TakeBack:
-    """Let a worker give back the steps that it has not begun."""
-
-    worker: int
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """Nobody will load this dataset again in this run."""
-
-    dataset: str
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """A step has failed and will be tried again: report ``step_due`` after a while.
-
-    Attributes:
-        step: Which one.
-        delay: Seconds until then.
-        alone: Whether nothing else will run beside it.
-    """
-
-    step: int
-    delay: float
-    alone: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class GiveUp:
-    """A step has failed for good.
-
-    Attributes:
-        step: Which one.
-        skipped: The steps that depend on it, and will not run.
-    """
-
-    step: int
-    skipped: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Replace:
-    """Start another process in the place of a worker that has ended."""
-
-    worker: int
-
-
-Decision = Start | TakeBack | Release | Retry | GiveUp | Replace
 
 
 class Scheduler:
@@ -337,7 +278,8 @@ class Scheduler:
             assert (worker == PARENT) == (index in self.pinned), "a step runs in the wrong place"
         assert not self.pinned & set(waiting), "a step waits in the wrong place"
         assert all(n >= 0 for n in self._needs.loads_left.values()), "released too early"
-        if self._open and not self.stopping and self._alone is None and not self._to_be_alone:
+        alone = self._alone is not None or self._to_be_alone - self._waiting
+        if self._open and not self.stopping and not alone:
             assert not (self._idle and self._for_workers), "a worker idles though work is ready"
 
     def _enqueue_if_ready(self, index: int) -> None:
@@ -379,7 +321,7 @@ class Scheduler:
         """Start what can start, and fill up the batch of a worker that has finished a step."""
         if self.stopping or not self._open:
             return []
-        if self._to_be_alone or self._alone is not None:
+        if self._alone is not None or self._to_be_alone - self._waiting:
             return self._assign_alone()
         starts: list[Decision] = []
         if self._for_parent and PARENT not in self.running:

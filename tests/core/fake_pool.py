@@ -31,8 +31,9 @@ from prunner.bridge.messages import (
     WorkerGone,
 )
 from prunner.bridge.refs import DataRef
-from prunner.dispatcher import Abort, Dispatcher, RunHere
+from prunner.dispatcher import Dispatcher
 from prunner.errands import Errands
+from prunner.events import Abort, RunHere
 from prunner.execution import Execution
 from prunner.planning.plan import RunPlan
 from prunner.planning.scheduler import Scheduler

@@ -22,10 +22,11 @@ from prunner.bridge.messages import (
     WorkerGone,
 )
 from prunner.bridge.refs import DataRef
-from prunner.dispatcher import (
+from prunner.dispatcher import Dispatcher
+from prunner.errors import NodeTimeout, WorkerDied, WorkerStartError
+from prunner.events import (
     Abort,
     AnswerHook,
-    Dispatcher,
     End,
     HandleLog,
     NoteDeath,
@@ -37,9 +38,9 @@ from prunner.dispatcher import (
     ReleaseDataset,
     RunHere,
 )
-from prunner.errors import NodeTimeout, WorkerDied, WorkerStartError
+from prunner.planning.decisions import GiveUp, Retry
 from prunner.planning.policy import NO_POLICY, RunPolicy, StepPolicy
-from prunner.planning.scheduler import GiveUp, Retry, Scheduler
+from prunner.planning.scheduler import Scheduler
 from prunner.processes.usage import Memory
 from tests.core.test_scheduler import independent, plan_of
 

@@ -12,19 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kedro.runner.runner import AbstractRunner
 
+from prunner.planning.decisions import PARENT, GiveUp, Release, Replace, Retry, Start, TakeBack
 from prunner.planning.plan import RunPlan, Step
 from prunner.planning.policy import NO_POLICY, RunPolicy, StepPolicy
 from prunner.planning.ready import ReadyQueue
-from prunner.planning.scheduler import (
-    PARENT,
-    GiveUp,
-    Release,
-    Replace,
-    Retry,
-    Scheduler,
-    Start,
-    TakeBack,
-)
+from prunner.planning.scheduler import Scheduler
 
 
 def plan_of(datasets, pinned=(), seconds=None, functions=None):
@@ -428,10 +420,19 @@ def test_a_step_that_was_killed_for_memory_is_tried_once_more_alone_without_any_
     scheduler.worker_ready(0)
     scheduler.worker_ready(1)
     assert scheduler.worker_gone(0, for_memory=True) == [Retry(0, 0.0, alone=True), Replace(0)]
-    assert scheduler.worker_ready(0) == []
     assert scheduler.step_due(0) == [], "another one runs"
+    assert scheduler.worker_ready(0) == []
     assert scheduler.step_finished(1) == [Start(0, 0)]
     assert scheduler.worker_gone(0, for_memory=True) == [GiveUp(0)]
+
+
+def test_others_go_on_until_a_step_that_is_to_be_alone_is_due():
+    scheduler = Scheduler(independent(3), retrying(0, retry_delay=60.0))
+    scheduler.worker_ready(0)
+    assert scheduler.worker_gone(0, for_memory=True) == [Retry(0, 60.0, alone=True), Replace(0)]
+    assert scheduler.worker_ready(0) == [Start(1, 0)]
+    assert scheduler.step_due(0) == []
+    assert scheduler.step_finished(1) == [Start(0, 0)]
 
 
 def test_what_follows_a_step_that_was_tried_alone_runs_as_ever():
