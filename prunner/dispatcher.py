@@ -37,7 +37,7 @@ from prunner.bridge.messages import (
     WorkerGone,
 )
 from prunner.bridge.refs import DataRef
-from prunner.errors import NodeTimeout, WorkerDied, WorkerStartError
+from prunner.errors import NodeTimeout, WorkerDied, WorkerStartError, describe_exit
 from prunner.events import (
     Abort,
     AnswerHook,
@@ -64,11 +64,13 @@ from prunner.planning.decisions import (
     TakeBack,
 )
 from prunner.planning.scheduler import Scheduler
+from prunner.time_limits import TimeIsUp, TimeLimits
 
 if TYPE_CHECKING:
     from prunner.processes.usage import Memory
 
 _KILLED = -9  # exit code of a process that was ended by SIGKILL
+_MOST_LOST = 3  # workers, each in the place of the one before, that end without a step to blame
 
 # The steps of a batch take together a quarter of that, as far as is known.
 PATIENCE = 0.02
@@ -83,8 +85,8 @@ class Pool(Protocol):
     def answer(self, number: int, message: Any) -> None:
         """Answer the hook call for which a worker waits."""
 
-    def replace(self, number: int) -> None:
-        """Start another process in the place of one that has ended."""
+    def replace(self) -> int:
+        """Start another worker in the place of one that has ended; its number."""
 
     def memory(self, number: int) -> Memory | None:
         """What is known of a worker's memory, and of the machine's."""
@@ -101,21 +103,6 @@ class StepDue:
     """The time has come to try a step again."""
 
     step: int
-
-
-@dataclass(frozen=True, slots=True)
-class TimeIsUp:
-    """A step has had its time, unless its worker has gone on meanwhile.
-
-    Attributes:
-        worker: Where it ran.
-        step: Which one.
-        since: When it began.
-    """
-
-    worker: int
-    step: int
-    since: float
 
 
 class Dispatcher:
@@ -155,7 +142,7 @@ class Dispatcher:
         self._scheduler = scheduler
         self._plan = scheduler.plan
         self._policy = scheduler.policy
-        self._limits_time = self._policy.limits_time  # found among all steps, asked at each event
+        self._limits = TimeLimits(self._policy)
         self._pool = pool
         self._exchange = exchange
         self._begin = begin
@@ -163,10 +150,9 @@ class Dispatcher:
         self._ready: set[int] = set()
         self._refused: set[int] = set()
         self._start_has_failed = False
+        self._lost: dict[int, int] = {}  # how many before each worker, in its place, were lost
         self._last_said: dict[int, float] = {}
         self._alarms = Alarms()
-        self._began: dict[int, tuple[int, float]] = {}  # steps whose time is limited, by worker
-        self._overdue: dict[int, int] = {}  # steps whose workers are being ended, by worker
 
     def run(self, has_workers: bool) -> None:
         """Go on until nothing runs and nothing more will start.
@@ -183,8 +169,8 @@ class Dispatcher:
                 if isinstance(event, Abort):
                     break
                 self._handle(event)
-                if self._limits_time:
-                    self._watch_times()
+                for at, alarm in self._limits.watch(self._scheduler.running, monotonic):
+                    self._alarms.set(at, alarm)
         except BaseException as error:
             self.errands.put(NoteError(error))
         finally:
@@ -218,23 +204,8 @@ class Dispatcher:
             match alarm:
                 case StepDue(step):
                     self._follow(self._scheduler.step_due(step))
-                case TimeIsUp(worker, step, since):
-                    if self._began.get(worker) == (step, since):
-                        self._overdue[worker] = step
-                        self._pool.end(worker)
-
-    def _watch_times(self) -> None:
-        """Set an alarm for each step that has begun, if its time is limited."""
-        running = self._scheduler.running
-        for worker, (step, _) in list(self._began.items()):
-            if running.get(worker) != step:
-                del self._began[worker]
-        for worker, step in running.items():
-            timeout = self._policy.of(step).timeout
-            if worker != PARENT and worker not in self._began and timeout is not None:
-                now = monotonic()
-                self._began[worker] = step, now
-                self._alarms.set(now + timeout, TimeIsUp(worker, step, now))
+                case TimeIsUp() if self._limits.is_up(alarm):
+                    self._pool.end(alarm.worker)
 
     def _take_back(self) -> None:
         now = monotonic()
@@ -263,6 +234,7 @@ class Dispatcher:
         match message:
             case Finished():
                 self._last_said[worker] = monotonic()
+                self._lost.pop(worker, None)
                 self._finish(message, message.outputs)
             case Returned(steps):
                 self._follow(self._scheduler.steps_returned(worker, steps))
@@ -292,20 +264,20 @@ class Dispatcher:
     def _bury(self, gone: WorkerGone) -> None:
         if gone.worker in self._refused:
             return  # it has said why
-        if gone.worker not in self._ready:
-            self._refuse(gone.worker, f"the process ended (exit code {gone.exitcode})", "")
-            return
-        self._ready.discard(gone.worker)
         step = self._scheduler.running.get(gone.worker)
+        self._lost[gone.worker] = self._lost.get(gone.worker, 0) + 1 if step is None else 0
+        if self._lost[gone.worker] == _MOST_LOST and not self._scheduler.stopping:
+            self._give_up_on(gone)
+            return
         name = None if step is None else self._plan.steps[step].name
-        self._began.pop(gone.worker, None)
-        overdue = self._overdue.pop(gone.worker, None)
+        overdue = self._limits.forget(gone.worker)
         if overdue is not None and overdue == step:
             error: WorkerDied = NodeTimeout(
                 name, self._policy.of(step).timeout, gone.pid, gone.frames
             )
         else:
             error = self._death(name, gone)
+        self._ready.discard(gone.worker)
         decisions = self._scheduler.worker_gone(
             gone.worker,
             for_memory=error.out_of_memory,
@@ -314,6 +286,18 @@ class Dispatcher:
         )
         self.errands.put(NoteDeath(error, step, None if step is None else _outcome(decisions)))
         self._follow(decisions)
+
+    def _give_up_on(self, gone: WorkerGone) -> None:
+        """Workers end again and again though no step is to blame: the next one would, too."""
+        if gone.worker in self._ready:
+            self.errands.put(NoteError(self._death(None, gone)))
+            self._follow(self._scheduler.stop())
+            return
+        cause = (
+            f"{_MOST_LOST} processes have ended before they were ready, the last one by "
+            f"{describe_exit(gone.exitcode)}"
+        )
+        self._refuse(gone.worker, cause, gone.frames)
 
     def _death(self, node: str | None, gone: WorkerGone) -> WorkerDied:
         memory = self._pool.memory(gone.worker)
@@ -326,6 +310,7 @@ class Dispatcher:
             free_memory=None if memory is None else memory.free,
             out_of_memory=killed and memory is not None and memory.is_likely_cause,
             frames=gone.frames,
+            is_starting=gone.worker not in self._ready,
         )
 
     def _refuse(self, worker: int, cause: str, details: str) -> None:
@@ -346,7 +331,7 @@ class Dispatcher:
                 case Retry(step, delay):
                     self._alarms.set(monotonic() + delay, StepDue(step))
                 case Replace(worker):
-                    self._pool.replace(worker)
+                    self._lost[self._pool.replace()] = self._lost.pop(worker, 0)
                 case TakeBack(worker):
                     self._pool.order(worker, Recall())
                 case Release(dataset):

@@ -72,7 +72,7 @@ class WorkerStartError(WorkerError):
 
 
 class WorkerDied(WorkerError):
-    """A worker process ended while it ran a node.
+    """A worker process ended, usually while it ran a node.
 
     Args:
         node: Name of the node that ran there, ``None`` where there was none.
@@ -84,6 +84,7 @@ class WorkerDied(WorkerError):
         free_memory: How much was free when it was looked at last before, in bytes.
         out_of_memory: Whether the system is likely to have ended it for lack of memory.
         frames: What native code called last in Python, where it crashed.
+        is_starting: Whether it had not set up the project yet.
     """
 
     def __init__(  # noqa: PLR0913 - what is known of an end
@@ -96,6 +97,7 @@ class WorkerDied(WorkerError):
         free_memory: int | None = None,
         out_of_memory: bool = False,
         frames: str = "",
+        is_starting: bool = False,
     ) -> None:
         self.node = node
         self.exitcode = exitcode
@@ -104,15 +106,18 @@ class WorkerDied(WorkerError):
         self.free_memory = free_memory
         self.out_of_memory = out_of_memory
         self.frames = frames
+        self.is_starting = is_starting
         super().__init__(node, exitcode, pid)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.node, self.exitcode, self.pid), vars(self)
 
     def __str__(self) -> str:
-        where = f"while it ran node '{self.node}'" if self.node else "between two nodes"
+        where = "while it started" if self.is_starting else "between two nodes"
+        if self.node is not None:
+            where = f"while it ran node '{self.node}'"
         text = (
-            f"Worker process {self.pid} ended {where} ({_describe_exit(self.exitcode)}). "
+            f"Worker process {self.pid} ended {where} ({describe_exit(self.exitcode)}). "
             f"{self._likely()}{self._memory()}"
         )
         return f"{text}\n\nIn the worker:\n{self.frames}" if self.frames else text
@@ -235,7 +240,12 @@ def _count_failures(failures: Mapping[str, Any]) -> str:
     return "1 node failed" if len(failures) == 1 else f"{len(failures)} nodes failed"
 
 
-def _describe_exit(exitcode: int | None) -> str:
+def describe_exit(exitcode: int | None) -> str:
+    """How a process has ended, in words.
+
+    Args:
+        exitcode: Its exit code; on POSIX the negative number of the signal that has ended it.
+    """
     if exitcode is None:
         return "exit code unknown"
     if exitcode >= _WINDOWS_CRASH:

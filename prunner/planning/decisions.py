@@ -66,7 +66,7 @@ class GiveUp:
 
 @dataclass(frozen=True, slots=True)
 class Replace:
-    """Start another process in the place of a worker that has ended."""
+    """Start another worker, with a new number, in the place of one that has ended."""
 
     worker: int
 

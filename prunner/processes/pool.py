@@ -2,6 +2,7 @@
 
     take     from the keeper: workers that are idle, and new ones
     order    what the dispatcher wants
+    replace  another one for one that has ended, with a number of its own
     end      back to the keeper, or to their end
 
 Covers: which worker has which number in a run, and what becomes of them when it ends.
@@ -43,7 +44,6 @@ class WorkerPool:
         self._inbox = inbox
         self._idle_timeout = idle_timeout
         self._members: list[Member] = []
-        self._gone: list[Member] = []  # whose place another one has
         self._usage: UsageWatch | None = None
 
     def __enter__(self) -> WorkerPool:
@@ -59,9 +59,9 @@ class WorkerPool:
             self._usage.stop()
         free = self._free() if error is None else []
         staying = keeper.keep(free, self._idle_timeout)
-        leaving = [each.process for each in self._members + self._gone if each not in staying]
+        leaving = [each.process for each in self._members if each not in staying]
         stop_all(leaving, kill=error is not None)
-        self._members, self._gone = [], []
+        self._members = []
 
     def start(self, count: int) -> None:
         """Get that many workers; each reports by itself when it is ready."""
@@ -71,11 +71,17 @@ class WorkerPool:
         for number, each in enumerate(self._members):
             self._serve(number, each)
 
-    def replace(self, number: int) -> None:
-        """Take another worker in the place of one that has ended."""
-        self._gone.append(self._members[number])
-        (self._members[number],) = keeper.take(self._kind, 1, self._setup)
+    def replace(self) -> int:
+        """Take another worker since one has ended.
+
+        Returns:
+            Its number. No number is used twice: what is on its way to the one that has ended, such
+            as the answer to a hook call, must not reach another one.
+        """
+        number = len(self._members)
+        self._members += keeper.take(self._kind, 1, self._setup)
         self._serve(number, self._members[number])
+        return number
 
     def end(self, number: int) -> None:
         """End a worker in the middle of a step, and note where it was."""

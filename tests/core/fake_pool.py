@@ -117,7 +117,6 @@ class FakePool:
     def __init__(self, count: int, random: Random, deaths: Mapping[int, int]) -> None:
         self._deaths = Counter(deaths)
         self.workers = [FakeWorker(number, self._deaths) for number in range(count)]
-        self.gone: list[FakeWorker] = []
         self.taken_back = 0
         self._random = random
         # What each worker will still say something about.
@@ -138,10 +137,10 @@ class FakePool:
     def answer(self, number: int, message: Any) -> None:
         self.workers[number].answers.put(message)
 
-    def replace(self, number: int) -> None:
-        self.gone.append(self.workers[number])
-        self.workers[number] = FakeWorker(number, self._deaths)
-        self._owed[number] = {"start"}
+    def replace(self) -> int:
+        self.workers.append(FakeWorker(len(self.workers), self._deaths))
+        self._owed.append({"start"})
+        return len(self.workers) - 1
 
     def memory(self, number: int) -> None:
         """Nothing is known of it."""
@@ -150,7 +149,7 @@ class FakePool:
         raise AssertionError("no step has a limit of time")
 
     def stop(self) -> None:
-        for worker in self.workers + self.gone:
+        for worker in self.workers:
             worker.join()
 
     # What the dispatcher and the runner take for the inbox.
@@ -273,4 +272,4 @@ class FakeExecution(Execution):
         assert scheduler.finished
         self.runner.done = list(errands.done)
         self.runner.pinned = {step.index for step in plan.steps if step.index in scheduler.pinned}
-        self.runner.ran_there = [step for worker in pool.gone + pool.workers for step in worker.ran]
+        self.runner.ran_there = [step for worker in pool.workers for step in worker.ran]

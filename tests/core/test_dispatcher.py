@@ -52,9 +52,11 @@ def ref(text):
 
 
 class RecordingPool:
+    FIRST_OF_OTHERS = 10  # no number is used twice
+
     def __init__(self):
         self.sent = []
-        self.replaced = []
+        self.replaced = 0
         self.ended = []
         self.known = None
 
@@ -64,14 +66,18 @@ class RecordingPool:
     def answer(self, number, message):
         raise AssertionError("the dispatcher answers nobody")
 
-    def replace(self, number):
-        self.replaced.append(number)
+    def replace(self):
+        self.replaced += 1
+        return self.FIRST_OF_OTHERS + self.replaced - 1
 
     def memory(self, number):
         return self.known
 
     def end(self, number):
         self.ended.append(number)
+
+
+OTHER = RecordingPool.FIRST_OF_OTHERS
 
 
 class RecordingExchange:
@@ -294,7 +300,7 @@ def test_a_worker_that_dies_between_two_steps_is_replaced_and_harms_nobody():
     death, end = run.errands
     assert (death.error.node, death.step, death.outcome) == (None, None, None)
     assert end == done(0, {})
-    assert run.pool.replaced == [1]
+    assert run.pool.replaced == 1
 
 
 def test_a_step_whose_worker_has_died_runs_again_in_the_place_of_that():
@@ -302,14 +308,14 @@ def test_a_step_whose_worker_has_died_runs_again_in_the_place_of_that():
         independent(1),
         said(Ready()),
         WorkerGone(0, 4711, -9),
-        said(Ready()),
-        said(finished(0, {})),
+        said(Ready(), OTHER),
+        said(finished(0, {}), OTHER),
         policy=RunPolicy(default=StepPolicy(retries=1)),
     )
     death, end = run.errands
     assert death.outcome == Retry(0, 0.0)
     assert end == done(0, {})
-    assert run.pool.replaced == [0]
+    assert run.pool.replaced == 1
     assert steps_sent(run) == [0, 0]
     assert not run.aborted
 
@@ -337,8 +343,8 @@ def test_what_has_begun_when_a_step_past_its_time_ended_after_all_loses_no_try()
         said(Ready()),
         said(finished(0, {})),
         WorkerGone(0, 4711, -9),
-        said(Ready()),
-        said(finished(1, {})),
+        said(Ready(), OTHER),
+        said(finished(1, {}), OTHER),
         policy=policy,
     )
     (death,) = [each for each in run.errands if isinstance(each, NoteDeath)]
@@ -400,11 +406,52 @@ def test_the_end_of_a_worker_that_could_not_start_is_no_error_of_its_own():
     assert [type(error) for error in run.errors] == [WorkerStartError]
 
 
-def test_a_worker_that_ends_before_it_is_ready_is_a_failed_start():
-    run = Run(independent(1), WorkerGone(0, 4711, 134))
-    (error,) = run.errors
+def test_a_worker_that_ends_before_it_is_ready_is_replaced():
+    run = Run(
+        independent(1),
+        WorkerGone(0, 4711, -9),
+        said(Ready(), OTHER),
+        said(finished(0, {}), OTHER),
+    )
+    death, end = run.errands
+    assert (death.step, death.error.is_starting) == (None, True)
+    assert "ended while it started (signal SIGKILL)" in str(death.error)
+    assert end == done(0, {})
+
+
+def test_workers_that_end_one_after_the_other_before_they_are_ready_are_a_failed_start():
+    deaths = [WorkerGone(number, 4711, 134, "in native") for number in (0, OTHER, OTHER + 1)]
+    run = Run(independent(1), *deaths)
+    error = run.errors[-1]
     assert isinstance(error, WorkerStartError)
+    assert "3 processes have ended before they were ready" in error.cause
     assert "exit code 134" in error.cause
+    assert error.details == "in native"
+    assert run.pool.replaced == 2
+    assert not run.aborted
+
+
+def test_workers_that_end_one_after_the_other_between_two_steps_are_an_error():
+    numbers = (0, OTHER, OTHER + 1)
+    plan = plan_of([(["raw"], ["a"]), (["a"], ["b"])], pinned=[0])
+    run = Run(plan, *(e for n in numbers for e in (said(Ready(), n), WorkerGone(n, 4711, 3))))
+    assert isinstance(run.errands[-1], NoteError)
+    assert "between two nodes (exit code 3)" in str(run.errors[-1])
+    assert run.pool.replaced == 2
+
+
+def test_the_end_of_all_workers_at_once_harms_nobody():
+    gone = [WorkerGone(number, 4711, -9) for number in range(5)]
+    run = Run(
+        independent(1),
+        *(said(Ready(), number) for number in range(5)),
+        said(finished(0, {})),
+        *gone,
+    )
+    assert run.errors == []
+    run = Run(plan_of([(["raw"], ["a"]), (["a"], ["b"])], pinned=[0]), *gone)
+    assert run.pool.replaced == 5
+    assert not any(isinstance(each, NoteError) for each in run.errands)
 
 
 def test_abort_leaves_the_loop_at_once():

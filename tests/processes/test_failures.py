@@ -13,7 +13,7 @@ import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import node, pipeline
 
-from prunner import NodeTimeout, ParallelRunner, PipelineFailed, WorkerDied
+from prunner import NodeTimeout, ParallelRunner, PipelineFailed, WorkerDied, WorkerStartError
 from tests.processes import failing_nodes as nodes
 
 POSIX = sys.platform != "win32"
@@ -214,6 +214,32 @@ def test_a_node_that_is_quicker_than_its_timeout_is_left_alone(start_method):
     steps = [node(nodes.count, "one", f"n{i}", name=f"n{i}") for i in range(20)]
     found = run(steps, runner_of(start_method, timeout=60), one=1)
     assert len(found) == 20
+
+
+# --- before a node ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_a_worker_that_dies_while_it_starts_is_replaced_twice(
+    times, start_method, tmp_path, monkeypatch, caplog
+):
+    if start_method == "fork":
+        pytest.skip("a forked worker imports nothing")
+    from tests.processes import dies_at_import
+
+    monkeypatch.setenv(dies_at_import.VARIABLE, f"{times}:{tmp_path}")
+    steps = [node(dies_at_import.count, "one", "two", name="innocent")]
+    runner = runner_of(start_method)
+    if times == 2:
+        assert run(steps, runner, one=1)["two"].load() == 2
+    else:
+        with pytest.raises(WorkerStartError) as found:
+            run(steps, runner, one=1)
+        assert "3 processes have ended before they were ready, the last one by exit code 7" in str(
+            found.value
+        )
+    deaths = [r for r in caplog.records if "while it started (exit code 7)" in r.getMessage()]
+    assert len(deaths) == 2
 
 
 # --- between nodes ----------------------------------------------------------------------------

@@ -1,0 +1,73 @@
+"""Steps that take longer than they may. Pure: it reads no clock of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+from prunner.planning.decisions import PARENT
+from prunner.planning.policy import RunPolicy
+
+
+class TimeIsUp(NamedTuple):
+    """A step has had its time, unless its worker has gone on meanwhile.
+
+    Attributes:
+        worker: Where it ran.
+        step: Which one.
+        since: When it began.
+    """
+
+    worker: int
+    step: int
+    since: float
+
+
+class TimeLimits:
+    """The steps that run and whose time is limited.
+
+    Args:
+        policy: The rules for steps.
+    """
+
+    def __init__(self, policy: RunPolicy) -> None:
+        self._policy = policy
+        self._are_there = policy.limits_time  # found among all steps, asked at each event
+        self._began: dict[int, tuple[int, float]] = {}  # by worker
+        self._overdue: dict[int, int] = {}  # by worker, which is being ended
+
+    def watch(
+        self, running: Mapping[int, int], now: Callable[[], float]
+    ) -> Iterator[tuple[float, TimeIsUp]]:
+        """Note which steps have begun.
+
+        Args:
+            running: The step that runs on each worker.
+            now: Tells the time in seconds.
+
+        Yields:
+            What will be due when, for each of these whose time is limited.
+        """
+        if not self._are_there:
+            return
+        for worker, (step, _) in list(self._began.items()):
+            if running.get(worker) != step:
+                del self._began[worker]
+        for worker, step in running.items():
+            timeout = self._policy.of(step).timeout
+            if worker != PARENT and worker not in self._began and timeout is not None:
+                since = now()
+                self._began[worker] = step, since
+                yield since + timeout, TimeIsUp(worker, step, since)
+
+    def is_up(self, alarm: TimeIsUp) -> bool:
+        """Whether the step still runs; its worker is to be ended then."""
+        if self._began.get(alarm.worker) != (alarm.step, alarm.since):
+            return False
+        self._overdue[alarm.worker] = alarm.step
+        return True
+
+    def forget(self, worker: int) -> int | None:
+        """A worker has ended; the step that was overdue there, if one was."""
+        self._began.pop(worker, None)
+        return self._overdue.pop(worker, None)
