@@ -7,8 +7,10 @@ mlflow's active run, a database connection or a window of a GUI are bound to.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
     from prunner.bridge.messages import Failed
     from prunner.dispatcher import Pool
     from prunner.planning.plan import RunPlan
+
+_GLANCE = 0.1  # seconds
 
 
 class Errands:
@@ -122,35 +126,36 @@ class Errands:
             pool: Takes answers to hook calls.
             report: Takes the ends of pinned steps.
         """
-        try:
-            self._work(errands, pool, report)
-            self.errors += self._loans.settle(self._suspects)
-        finally:
-            self._loans.give_back()
+        while self._do(_next_of(errands), pool, report):
+            pass
+        self.errors += self._loans.settle(self._suspects)
 
-    def _work(
-        self, errands: queue.SimpleQueue[Errand], pool: Pool, report: Callable[[RanHere], None]
-    ) -> None:
-        while True:
-            match errands.get():
-                case NoteDone(step, outputs, seconds):
-                    self.seconds[step] = seconds
-                    self._note_done(step, outputs)
-                case HandleLog(worker, attributes):
-                    handle_here(attributes, worker)
-                case AnswerHook(worker, call):
-                    self._lend(call.saved)
-                    pool.answer(worker, self._desk(call.step).answer(call))
-                case RunHere(step):
-                    report(self._run_here(step))
-                case NoteError(error):
-                    self._append(error)
-                case NoteFailed() | NoteFailedHere() | NoteDeath() as failure:
-                    self._note(failure)
-                case ReleaseDataset(dataset):
-                    self._loans.release(dataset)
-                case End():
-                    return
+    def close(self) -> None:
+        """Give the catalog its own datasets back, however the run has ended."""
+        self._loans.give_back()
+
+    def _do(self, errand: Errand, pool: Pool, report: Callable[[RanHere], None]) -> bool:
+        """Do one errand; False if it was the last one."""
+        match errand:
+            case NoteDone(step, outputs, seconds):
+                self.seconds[step] = seconds
+                self._note_done(step, outputs)
+            case HandleLog(worker, attributes):
+                handle_here(attributes, worker)
+            case AnswerHook(worker, call):
+                self._lend(call.saved)
+                pool.answer(worker, self._desk(call.step).answer(call))
+            case RunHere(step):
+                report(self._run_here(step))
+            case NoteError(error):
+                self._append(error)
+            case NoteFailed() | NoteFailedHere() | NoteDeath():
+                self._note(errand)
+            case ReleaseDataset(dataset):
+                self._loans.release(dataset)
+            case End():
+                return False
+        return True
 
     def _desk(self, step: int) -> HookDesk:
         if step not in self._desks:
@@ -284,6 +289,20 @@ class Errands:
                 if ref is not None:
                     outputs[name] = ref
         return RanHere(step, outputs, frozenset(unshareable), seconds)
+
+
+if sys.platform == "win32":
+
+    def _next_of(errands: queue.SimpleQueue[Errand]) -> Errand:
+        # Whoever waits for a lock does not notice Ctrl-C there before he has got it.
+        while True:
+            with contextlib.suppress(queue.Empty):
+                return errands.get(timeout=_GLANCE)
+
+else:
+
+    def _next_of(errands: queue.SimpleQueue[Errand]) -> Errand:
+        return errands.get()
 
 
 def _files_behind(plan: RunPlan) -> dict[str, set[str]]:

@@ -21,6 +21,7 @@ from prunner.dispatcher import Dispatcher
 from prunner.errands import Errands
 from prunner.events import Abort
 from prunner.history import known_durations, note_durations
+from prunner.interrupts import Interrupts
 from prunner.memory import share_inputs
 from prunner.node_options import policy_of
 from prunner.options import RunOptions, threads_that_fit
@@ -51,7 +52,12 @@ class Execution:
         hooks: The session's hook manager.
         run_id: Kedro's id of the run.
         logger: Where the progress is written.
+
+    Attributes:
+        errands: What was done, and what went wrong; ``None`` before anything could be.
     """
+
+    errands: Errands | None = None
 
     def __init__(  # noqa: PLR0913 - the arguments of Kedro's _run and what belongs to the runner
         self,
@@ -70,16 +76,33 @@ class Execution:
         self._run_id = run_id
         self._logger = logger
         self._policy = NO_POLICY
+        self._interrupts = Interrupts()
 
-    def run(self) -> Errands:
+    def run(self) -> None:
         """Run all steps, and give the catalog what workers made.
-
-        Returns:
-            What was done, and what went wrong.
 
         Raises:
             Exception: What was wrong before the first step could begin.
+            KeyboardInterrupt: If it was to end before it had ended; nothing of it goes on then.
         """
+        with self._interrupts as interrupts:
+            with interrupts.allowed():
+                book, pinned = self._book()
+                chosen = choose(self._hooks, self._options.worker_hooks)
+                hooks_here = without(self._hooks, chosen)
+            with Exchange.create() as exchange:
+                with interrupts.allowed():
+                    refs = share_inputs(self._pipeline, self._catalog, book, pinned, exchange)
+                    plan = self._plan(book, pinned)
+                    begin = self._begin(book, exchange, hooks_here, pack_hooks(chosen))
+                self.errands = self._errands(plan, exchange, hooks_here)
+                try:
+                    self._execute(plan, self.errands, exchange, begin, refs)
+                finally:
+                    note_durations(self._pipeline.nodes, self.errands.seconds)
+
+    def _book(self) -> tuple[RunBook, dict[int, str]]:
+        """What of the run goes to workers, and the nodes that cannot, each with the reason."""
         nodes = self._pipeline.nodes
         book, pinned = write_book(self._pipeline, self._catalog)
         if reason := why_no_workers(self._options.start_method):
@@ -92,21 +115,13 @@ class Execution:
         )
         for name in unknown:
             self._logger.warning("node_options: this run has no node and no tag '%s'.", name)
-        chosen = choose(self._hooks, self._options.worker_hooks)
-        hooks_here = without(self._hooks, chosen)
-        with Exchange.create() as exchange:
-            refs = share_inputs(self._pipeline, self._catalog, book, pinned, exchange)
-            plan = RunPlan.from_pipeline(
-                self._pipeline, book.in_memory, pinned, known_durations(nodes)
-            )
-            self._announce(plan)
-            errands = self._errands(plan, exchange, hooks_here)
-            begin = self._begin(book, exchange, hooks_here, pack_hooks(chosen))
-            try:
-                self._execute(plan, errands, exchange, begin, refs)
-            finally:
-                note_durations(nodes, errands.seconds)
-        return errands
+        return book, pinned
+
+    def _plan(self, book: RunBook, pinned: dict[int, str]) -> RunPlan:
+        durations = known_durations(self._pipeline.nodes)
+        plan = RunPlan.from_pipeline(self._pipeline, book.in_memory, pinned, durations)
+        self._announce(plan)
+        return plan
 
     def _errands(self, plan: RunPlan, exchange: Exchange, hooks_here: PluginManager) -> Errands:
         return Errands(
@@ -175,11 +190,13 @@ class Execution:
         with ExitStack() as stack:
             stack.callback(lambda: loop.join() if loop.ident else None)
             stack.callback(inbox.put, Abort())
+            stack.callback(errands.close)
             stack.enter_context(pool)
             # Processes first: a forked one should find as few threads as possible.
             pool.start(workers)
             loop.start()
-            errands.run(dispatcher.errands, pool, inbox.put)
+            with self._interrupts.allowed():
+                errands.run(dispatcher.errands, pool, inbox.put)
 
     def _modules(self, plan: RunPlan) -> tuple[str, ...]:
         """The modules of the functions that workers will run."""

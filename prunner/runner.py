@@ -31,6 +31,7 @@ from prunner.processes.worker import Preload, packed_setup
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
+    from kedro.pipeline.node import Node
     from pluggy import PluginManager
 
     from prunner.errands import Errands
@@ -199,17 +200,23 @@ class ParallelRunner(AbstractRunner):
             Exception: The error of the first node that failed.
             WorkerStartError: If the project could not be set up in a worker.
             WorkerDied: If a worker process ended while it ran a node.
+            KeyboardInterrupt: On Ctrl-C; on SIGTERM one that is a ``SystemExit``, too.
         """
         if not self._is_async:
             self._logger.info(
                 "Using synchronous mode for loading and saving data. Use the --async flag "
                 "for potential performance gains."
             )
-        errands = self._execution(
+        execution = self._execution(
             pipeline, catalog, hook_manager or kedro_internals.no_hooks(), run_id
-        ).run()
-        if errands.errors:
-            self._give_up(pipeline, catalog, errands)
+        )
+        try:
+            execution.run()
+        except KeyboardInterrupt:
+            self._suggest_resume_scenario(pipeline, _done(pipeline, execution.errands), catalog)
+            raise
+        if execution.errands is not None and execution.errands.errors:
+            self._give_up(pipeline, catalog, execution.errands)
 
     def _execution(
         self,
@@ -230,7 +237,7 @@ class ParallelRunner(AbstractRunner):
     ) -> NoReturn:
         """Suggest how to resume, and raise what went wrong first."""
         error = errands.errors.pop(0)
-        done = [pipeline.nodes[step] for step in errands.done]
+        done = _done(pipeline, errands)
         if isinstance(error, Exception):
             self._suggest_resume_scenario(pipeline, done, catalog)
         failures = {pipeline.nodes[step].name: each for step, each in errands.failed.items()}
@@ -245,6 +252,10 @@ class ParallelRunner(AbstractRunner):
             raise error
         finally:
             del error  # or the exception would refer to itself by its traceback
+
+
+def _done(pipeline: Pipeline, errands: Errands | None) -> list[Node]:
+    return [] if errands is None else [pipeline.nodes[step] for step in errands.done]
 
 
 def _are_all(failures: dict[str, BaseException], count: int) -> TypeGuard[dict[str, Exception]]:

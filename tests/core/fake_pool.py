@@ -265,6 +265,7 @@ class FakeExecution(Execution):
         try:
             errands.run(dispatcher.errands, pool, pool.put)
         finally:
+            errands.close()
             pool.put(Abort())
             loop.join()
             pool.stop()
