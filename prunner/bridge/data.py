@@ -18,18 +18,15 @@ import logging
 import mmap
 import os
 import pickle
-import secrets
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
 from kedro.io import DatasetError, MemoryDataset
 
-from prunner.bridge import recycling
+from prunner.bridge import owners, recycling
 from prunner.bridge.locks import map_locked
 from prunner.bridge.packing import pack, unpack
 from prunner.bridge.recycling import FreeFiles, OwnFiles, is_recycled, write_all
@@ -62,16 +59,19 @@ class Exchange:
         self._mapped = mapped
         self._undeleted: list[str] = []
         self._own = OwnFiles()
-        self._free: FreeFiles | None = None  # the parent alone sees what is released
+        # The parent alone sees what is released, and holds the folders.
+        self._free: FreeFiles | None = None
+        self._locks: list[int | None] = []
 
     @classmethod
     def create(cls) -> Exchange:
-        """Begin a run: folders with a fresh name, made when the first file needs one."""
-        name = f"prunner-{os.getpid()}-{secrets.token_hex(8)}"
-        folders = [str(Path(base) / name) for base in _base_folders()]
+        """Begin a run: folders with a fresh name."""
+        name = owners.new_name()
+        folders = [os.path.join(base, name) for base in owners.base_folders()]
         # What the parent loads outlives the run: outputs, and data that a hook keeps.
         exchange = cls(folders, mapped=sys.platform != "win32")
         exchange._free = FreeFiles()
+        exchange._locks = [owners.make_folder(folder) for folder in folders]
         return exchange
 
     def __enter__(self) -> Exchange:
@@ -160,6 +160,8 @@ class Exchange:
         for folder in self.folders:
             recycling.remove_all(folder)
             shutil.rmtree(folder, ignore_errors=True)
+        while self._locks:
+            owners.let_go(self._locks.pop())
 
     def _view(self, ref: DataRef) -> memoryview:
         if ref.inline is not None:
@@ -279,24 +281,21 @@ ExchangeDataset.__module__ = MemoryDataset.__module__
 ExchangeDataset.__name__ = ExchangeDataset.__qualname__ = MemoryDataset.__name__
 
 
-def _base_folders() -> list[str]:
-    on_disk = tempfile.gettempdir()
-    if sys.platform == "linux" and os.access(recycling.MEMORY_FOLDER, os.W_OK | os.X_OK):
-        return [recycling.MEMORY_FOLDER, on_disk]
-    return [on_disk]
-
-
 def _write_fresh(path: str, parts: Sequence[bytes | memoryview]) -> None:
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         # write() and not a map: a full folder is an error here, not a SIGBUS later.
-        with open(path, "xb", buffering=0) as file:
+        with open(path, "xb", buffering=0, opener=_for_this_user) as file:
             for part in parts:
                 write_all(file, part)
     except OSError:
         with contextlib.suppress(OSError):
             os.unlink(path)
         raise
+
+
+def _for_this_user(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _say_once(folder: str, problem: str, size: int) -> None:

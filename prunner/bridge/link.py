@@ -153,6 +153,11 @@ def one_way() -> tuple[End, End]:
     return own, workers
 
 
+def keep_from_children(end: End) -> None:
+    """Let no forked process have this end of a pipe."""
+    _own_ends.add(end)
+
+
 def keep_only(*mine: End) -> None:
     """In a worker: let go of ends that were made for other workers."""
     _close_all(end for end in list(_worker_ends) if end not in mine)

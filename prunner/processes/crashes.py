@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import os
-import secrets
 import signal
 import tempfile
 import time
 from pathlib import Path
+
+from prunner.bridge import owners
 
 _MOST = 20_000  # characters
 _PATIENCE = 0.5  # seconds for the stacks to be written
@@ -28,7 +29,7 @@ _path = ""
 
 def crash_file() -> Path:
     """The name of a file for a new worker, that nobody else has."""
-    return Path(tempfile.gettempdir()) / f"prunner-{os.getpid()}-{secrets.token_hex(8)}.crash"
+    return Path(tempfile.gettempdir(), f"{owners.new_name()}{owners.CRASH}")
 
 
 # --- in the worker ----------------------------------------------------------------------------
@@ -39,6 +40,7 @@ def write_crashes_to(path: str) -> None:
     global _file, _path
     _path = path
     _file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    owners.lock(_file)
     faulthandler.enable(_file, all_threads=False)
     if _SIGNAL is not None:
         faulthandler.register(_SIGNAL, _file, all_threads=True)

@@ -76,6 +76,7 @@ class Keeper:
         self._timer: threading.Timer | None = None
         self._pid = os.getpid()
         self._is_registered = False
+        self._going = threading.Lock()  # held until those that go are gone
 
     def prepare(self, kind: WorkerKind, setup: Callable[[], bytes]) -> None:
         """Start a worker for a run that is about to come, unless one is idle.
@@ -153,16 +154,18 @@ class Keeper:
             timer.cancel()
             if timer is not threading.current_thread():
                 timer.join()
-        stop_all(each.process for each in idle)
+        with self._going:
+            stop_all(each.process for each in idle)
 
     def _leave(self) -> None:
-        with self._lock:
-            now = time.monotonic()
-            idle = self._idle_here()
-            due = [each for each in idle if each.leaves_at <= now]
-            self._idle = [each for each in idle if each not in due]
-            self._set_timer()
-        stop_all(each.process for each in due)
+        with self._going:
+            with self._lock:
+                now = time.monotonic()
+                idle = self._idle_here()
+                due = [each for each in idle if each.leaves_at <= now]
+                self._idle = [each for each in idle if each not in due]
+                self._set_timer()
+            stop_all(each.process for each in due)
 
     def _set_timer(self) -> None:
         if self._timer is not None:
@@ -180,6 +183,7 @@ class Keeper:
         if self._pid != os.getpid():
             self._pid = os.getpid()
             self._idle, self._timer, self._is_registered = [], None, False
+            self._going = threading.Lock()
         return self._idle
 
     def _stop_at_exit(self) -> None:

@@ -24,6 +24,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import queue
+import signal
 import sys
 import threading
 import time
@@ -41,6 +42,7 @@ from prunner.bridge.messages import EndRun, FromWorker, Ready, StartFailed, Work
 from prunner.processes import main_module, tree, worker
 from prunner.processes.crashes import ask_for_stacks, crash_file, read_crash, wait_for_stacks
 from prunner.processes.freshness import Stamp, are_unchanged
+from prunner.processes.guard import guard
 from prunner.processes.orders import STOP
 
 GRACE = 5.0  # seconds that a worker has to end by itself after it was told to
@@ -92,6 +94,7 @@ class WorkerProcess:
         their_orders.close()
         # loky tells neither the exit code of a worker nor whether it is gone for good.
         self._process: BaseProcess = next(iter(self._executor._processes.values()))
+        guard.watch(self._process.pid)
         self._manager: threading.Thread = self._executor._executor_manager_thread
         # When the interpreter ends, loky waits for its processes, and this one for orders. The
         # keeper ends it then, in no certain order.
@@ -247,6 +250,7 @@ def _join(each: WorkerProcess, deadline: float) -> None:
     each._link.close()
     each._orders.close()
     each._crash_file.unlink(missing_ok=True)
+    guard.forget(each._process.pid)
 
 
 def _interpreter_options() -> dict[str, str]:
@@ -280,9 +284,24 @@ def why_no_workers(start_method: str) -> str | None:
 
 
 @contextlib.contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Let the new process hear of Ctrl-C when it knows what to do: it would print a traceback."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
+@contextlib.contextmanager
 def _starting(start_method: str) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(main_module.not_imported())
+        if start_method != "forkserver":  # which keeps what it is started with
+            stack.enter_context(_no_interrupts())
         if start_method == "fork":
             # Python 3.12 and later warn of every fork while there are threads. The threads
             # here are loky's and wait; whoever chose "fork" knows of his own.

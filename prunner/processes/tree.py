@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Iterable
 from multiprocessing import util
 from multiprocessing.process import BaseProcess
 
 import psutil
+
+from prunner.bridge.owners import Owner
 
 PATIENCE = 2.0  # seconds that a process has to end by itself after it was asked to
 
@@ -65,6 +68,22 @@ def kill(process: BaseProcess) -> None:
         top = psutil.Process(process.pid)
         # From the top, or a pool replaces what is taken from it.
         _kill_all([top, *_below(top)])
+
+
+def kill_those(owners: Iterable[Owner]) -> None:
+    """End processes and all below them at once, and wait until they are gone.
+
+    Args:
+        owners: The processes; some may have ended, and their ids may be those of others now.
+    """
+    ended = []
+    for each in owners:
+        with contextlib.suppress(psutil.Error):
+            if not each.is_gone():
+                top = psutil.Process(each.pid)
+                ended += [top, *_below(top)]
+    _kill_all(ended)
+    _wait_for(ended, PATIENCE)
 
 
 def _kill_all(processes: list[psutil.Process]) -> None:

@@ -106,6 +106,9 @@ def initialize(
     write_crashes_to(crash_file)
     # Ctrl-C reaches the whole process group; the parent alone decides what follows.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a forked process has what the parent has
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     links.keep_only(connection, order_end)
     link = Link(connection)
     orders = Orders(link.send)

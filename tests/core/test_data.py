@@ -351,14 +351,6 @@ def test_where_no_folder_takes_it_the_error_says_how_much_was_wanted_where(full,
     assert "catalog" in str(caught.value)
 
 
-def test_folders_are_named_after_the_package_and_the_process(exchange):
-    assert len(exchange.folders) >= 1
-    for folder in exchange.folders:
-        assert re.fullmatch(rf"prunner-{os.getpid()}-[0-9a-f]{{16}}", Path(folder).name)
-    with Exchange.create() as other:
-        assert not set(other.folders) & set(exchange.folders)
-
-
 @posix
 @pytest.mark.parametrize("index", [0, 1])
 def test_folders_are_for_this_user_only(index, full, roomy):

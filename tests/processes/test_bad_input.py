@@ -108,7 +108,7 @@ class CountsProcesses:
 
     @staticmethod
     def workers() -> set[psutil.Process]:
-        helpers = ("resource_tracker", "forkserver")
+        helpers = ("resource_tracker", "forkserver", "guard_main")
         children = psutil.Process().children()
         # A worker of a fork server has the command line of the server, but is no child of ours.
         workers = {p for p in children if not any(name in str(p.cmdline()) for name in helpers)}
