@@ -28,6 +28,7 @@ from prunner.bridge.messages import (
     Finished,
     FromWorker,
     HookCall,
+    MemorySeen,
     Ready,
     Recall,
     Returned,
@@ -49,6 +50,7 @@ from prunner.events import (
     NoteError,
     NoteFailed,
     NoteFailedHere,
+    NoteHeld,
     RanHere,
     ReleaseDataset,
     RunHere,
@@ -57,6 +59,7 @@ from prunner.planning.decisions import (
     PARENT,
     Decision,
     GiveUp,
+    Hold,
     Release,
     Replace,
     Retry,
@@ -214,7 +217,7 @@ class Dispatcher:
                 self._last_said[worker] = now
                 self._follow(self._scheduler.worker_overdue(worker))
 
-    def _handle(self, event: FromWorker | WorkerGone | RanHere | None) -> None:
+    def _handle(self, event: FromWorker | WorkerGone | MemorySeen | RanHere | None) -> None:
         match event:
             case None:
                 self._take_back()
@@ -227,6 +230,8 @@ class Dispatcher:
             case RanHere(step, outputs, unshareable):
                 self._pin_consumers(unshareable)
                 self._finish(Finished(step, outputs, event.seconds), {})
+            case MemorySeen():
+                self._follow(self._scheduler.memory_seen(*event))
             case WorkerGone():
                 self._bury(event)
 
@@ -328,20 +333,27 @@ class Dispatcher:
                     self.errands.put(RunHere(step))
                 case Start(step, worker, after):
                     orders.setdefault(worker, []).append(self._run_step(step, after))
-                case Retry(step, delay):
-                    self._alarms.set(monotonic() + delay, StepDue(step))
-                case Replace(worker):
-                    self._lost[self._pool.replace()] = self._lost.pop(worker, 0)
-                case TakeBack(worker):
-                    self._pool.order(worker, Recall())
-                case Release(dataset):
-                    ref = self._refs.pop(dataset, None)
-                    if ref is not None:
-                        self._exchange.release(ref)
-                    self.errands.put(ReleaseDataset(dataset))
+                case _:
+                    self._carry_out(decision)
         for worker, steps in orders.items():
             self._last_said[worker] = monotonic()
             self._pool.order(worker, RunSteps(tuple(steps)))
+
+    def _carry_out(self, decision: Decision) -> None:
+        match decision:
+            case Release(dataset):
+                ref = self._refs.pop(dataset, None)
+                if ref is not None:
+                    self._exchange.release(ref)
+                self.errands.put(ReleaseDataset(dataset))
+            case TakeBack(worker):
+                self._pool.order(worker, Recall())
+            case Retry(step, delay):
+                self._alarms.set(monotonic() + delay, StepDue(step))
+            case Replace(worker):
+                self._lost[self._pool.replace()] = self._lost.pop(worker, 0)
+            case Hold():
+                self.errands.put(NoteHeld(decision))
 
     def _run_step(self, step: int, after: tuple[int, ...]) -> RunStep:
         inputs = self._plan.steps[step].inputs

@@ -34,13 +34,14 @@ from prunner.events import (
     NoteError,
     NoteFailed,
     NoteFailedHere,
+    NoteHeld,
     RanHere,
     ReleaseDataset,
     RunHere,
 )
 from prunner.kedro_internals import strip_transcoding
 from prunner.memory import Loans, share
-from prunner.planning.decisions import GiveUp, Retry
+from prunner.planning.decisions import GiveUp, Hold, Retry
 from prunner.planning.policy import NO_POLICY, RunPolicy, is_one_of
 
 if TYPE_CHECKING:
@@ -147,6 +148,8 @@ class Errands:
                 pool.answer(worker, self._desk(call.step).answer(call))
             case RunHere(step):
                 report(self._run_here(step))
+            case NoteHeld(hold):
+                self._note_held(hold)
             case NoteError(error):
                 self._append(error)
             case NoteFailed() | NoteFailedHere() | NoteDeath():
@@ -210,6 +213,16 @@ class Errands:
             # Loading them again, here, might be what ended the worker.
             self._suspects.update(self._plan.steps[step].inputs)
         self._note_outcome(step, error, outcome)
+
+    def _note_held(self, hold: Hold) -> None:
+        name, room = self._nodes[hold.step].name, f"{hold.room / 1e6:,.0f} MB"
+        waits = "would have waited" if hold.only_said else "waits"
+        reason = (
+            f"less than {room} may be used"
+            if hold.need is None
+            else f"it has needed {hold.need / 1e6:,.0f} MB, and {room} may be used"
+        )
+        self._logger.info("Node '%s' %s for memory: %s.", name, waits, reason)
 
     def _note_outcome(
         self,

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from prunner.bridge.messages import Failed, HookCall
 from prunner.bridge.refs import DataRef
 from prunner.errors import WorkerDied
-from prunner.planning.decisions import GiveUp, Retry
+from prunner.planning.decisions import GiveUp, Hold, Retry
 
 # --- errands: what the thread that called run is asked to do ----------------------------------
 
@@ -93,6 +93,13 @@ class NoteDeath:
 
 
 @dataclass(frozen=True, slots=True)
+class NoteHeld:
+    """A step waits for memory: say so."""
+
+    hold: Hold
+
+
+@dataclass(frozen=True, slots=True)
 class NoteError:
     """Something went wrong that concerns no step."""
 
@@ -119,6 +126,7 @@ Errand = (
     | NoteFailed
     | NoteFailedHere
     | NoteDeath
+    | NoteHeld
     | NoteError
     | ReleaseDataset
     | End

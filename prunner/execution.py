@@ -11,6 +11,7 @@ import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from prunner import history
 from prunner.bridge.data import Exchange
 from prunner.bridge.hooks import implemented_hooks
 from prunner.bridge.logs import LogLevels
@@ -20,7 +21,6 @@ from prunner.bridge.worker_hooks import choose, pack_hooks, without
 from prunner.dispatcher import Dispatcher
 from prunner.errands import Errands
 from prunner.events import Abort
-from prunner.history import known_durations, note_durations
 from prunner.interrupts import Interrupts
 from prunner.memory import share_inputs
 from prunner.node_options import policy_of
@@ -77,6 +77,7 @@ class Execution:
         self._logger = logger
         self._policy = NO_POLICY
         self._interrupts = Interrupts()
+        self._needs: dict[int, int] = {}
 
     def run(self) -> None:
         """Run all steps, and give the catalog what workers made.
@@ -99,7 +100,7 @@ class Execution:
                 try:
                     self._execute(plan, self.errands, exchange, begin, refs)
                 finally:
-                    note_durations(self._pipeline.nodes, self.errands.seconds)
+                    history.note(self._pipeline.nodes, self.errands.seconds, self._needs)
 
     def _book(self) -> tuple[RunBook, dict[int, str]]:
         """What of the run goes to workers, and the nodes that cannot, each with the reason."""
@@ -112,14 +113,15 @@ class Execution:
             self._options.keep_going,
             self._options.on_failure,
             self._options.node_options,
+            self._options.memory,
         )
         for name in unknown:
             self._logger.warning("node_options: this run has no node and no tag '%s'.", name)
         return book, pinned
 
     def _plan(self, book: RunBook, pinned: dict[int, str]) -> RunPlan:
-        durations = known_durations(self._pipeline.nodes)
-        plan = RunPlan.from_pipeline(self._pipeline, book.in_memory, pinned, durations)
+        known = history.recall(self._pipeline.nodes)
+        plan = RunPlan.from_pipeline(self._pipeline, book.in_memory, pinned, *known)
         self._announce(plan)
         return plan
 
@@ -175,8 +177,10 @@ class Execution:
             self._options.idle_timeout if begin.worker_hooks is None else 0.0,
         )
         set_up = RunSetup(levels, project.requested_pipelines, threads)
+        scheduler = Scheduler(plan, self._policy)
+        self._needs = scheduler.admission.needs
         dispatcher = Dispatcher(
-            Scheduler(plan, self._policy),
+            scheduler,
             pool,
             exchange,
             begin._replace(set_up=set_up),

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from prunner.errors import OptionError
-from prunner.planning.policy import RunPolicy, StepPolicy, full_name
+from prunner.planning.policy import NO_POLICY, MemoryPolicy, RunPolicy, StepPolicy, full_name
 
 if TYPE_CHECKING:
     from kedro.pipeline.node import Node
@@ -99,6 +99,7 @@ def policy_of(
     keep_going: bool,
     default: Mapping[str, Any],
     node_options: Mapping[str, Mapping[str, Any]],
+    memory: MemoryPolicy = NO_POLICY.memory,
 ) -> tuple[RunPolicy, list[str]]:
     """The rules for the steps of a pipeline.
 
@@ -108,6 +109,7 @@ def policy_of(
         default: Checked options of all nodes.
         node_options: Checked options of nodes and tags; those of a node come before those of
             its tags, and of these the later ones before the earlier ones.
+        memory: What is to be done about memory.
 
     Returns:
         The rules, and the names that fit no node and no tag.
@@ -123,7 +125,7 @@ def policy_of(
             for name in names:
                 merged.update(node_options[name])
             steps[step] = StepPolicy(**merged)
-    policy = RunPolicy(keep_going, StepPolicy(**default), steps)
+    policy = RunPolicy(keep_going, StepPolicy(**default), steps, memory)
     return policy, [name for name in node_options if name not in used]
 
 

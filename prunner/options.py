@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import multiprocessing
 import operator
 import os
@@ -13,9 +14,12 @@ from typing import Any, NamedTuple
 from loky import cpu_count
 
 from prunner.errors import OptionError
+from prunner.planning.policy import MemoryPolicy
 
 START_METHODS = ("loky", "spawn", "forkserver", "fork")
 DEFAULT_START_METHOD = "loky"
+_MEMORY_MODES = ("hold", "log", "off")
+_LEAST_MEMORY = 1_000_000  # bytes; less is a mistake
 DEFAULT_IDLE_TIMEOUT = 300.0  # seconds; as joblib keeps its workers
 
 logger = logging.getLogger(__name__)
@@ -34,6 +38,7 @@ class RunOptions(NamedTuple):
         keep_going: Whether a run goes on with what does not depend on a failed node.
         on_failure: ``retries`` and the like, checked, of all nodes.
         node_options: The same of single nodes and tags, by name.
+        memory: What is to be done about memory.
     """
 
     max_workers: int
@@ -45,6 +50,7 @@ class RunOptions(NamedTuple):
     keep_going: bool
     on_failure: Mapping[str, Any]
     node_options: Mapping[str, Mapping[str, Any]]
+    memory: MemoryPolicy
 
 
 def available_start_methods() -> tuple[str, ...]:
@@ -179,6 +185,33 @@ def check_idle_timeout(idle_timeout: float) -> float:
             f"{idle_timeout!r}."
         )
     return float(idle_timeout)
+
+
+def check_memory(memory_limit: float | None, memory_mode: str) -> MemoryPolicy:
+    """Check how much memory may be used, and what is to be done when it is scarce.
+
+    Args:
+        memory_limit: The option as given: bytes, a share of all memory (above 0, at most 1), or
+            ``None``.
+        memory_mode: The option as given.
+
+    Raises:
+        OptionError: If one of them cannot be used.
+    """
+    if memory_mode not in _MEMORY_MODES:
+        known = ", ".join(map(repr, _MEMORY_MODES))
+        raise OptionError(f"memory_mode must be one of {known}, not {memory_mode!r}.")
+    if memory_limit is None:
+        return MemoryPolicy(memory_mode)
+    is_number = isinstance(memory_limit, (int, float)) and not isinstance(memory_limit, bool)
+    if is_number and 0 < memory_limit <= 1:
+        return MemoryPolicy(memory_mode, float(memory_limit))
+    if is_number and _LEAST_MEMORY <= memory_limit < math.inf:
+        return MemoryPolicy(memory_mode, int(memory_limit))
+    raise OptionError(
+        f"memory_limit must be a number of bytes ({_LEAST_MEMORY:,} or more), a share of all "
+        f"memory (above 0, at most 1), or None, not {memory_limit!r}."
+    )
 
 
 def check_is_async(is_async: bool) -> bool:

@@ -18,6 +18,7 @@ from prunner.options import (
     check_idle_timeout,
     check_is_async,
     check_max_workers,
+    check_memory,
     check_threads,
     check_worker_hooks,
     resolve_start_method,
@@ -85,6 +86,11 @@ class ParallelRunner(AbstractRunner):
             ``None`` for no limit.
         node_options: ``retries`` and the like for single nodes and tags, by name:
             ``{"train": {"retries": 2}}``.
+        memory_limit: How much memory the workers of a run and its in-memory data may use together:
+            bytes, or a share of what the machine or the container has (above 0, at most 1).
+            ``None`` for no limit but that.
+        memory_mode: ``hold`` (a node waits as long as there is too little memory for what it has
+            needed before, while others run; the default), ``log`` (only say so), or ``off``.
 
     Raises:
         OptionError: If an option has a value that cannot be used.
@@ -106,6 +112,8 @@ class ParallelRunner(AbstractRunner):
         retry_backoff: float = 2.0,
         timeout: float | None = None,
         node_options: Mapping[str, Any] | None = None,
+        memory_limit: float | None = None,
+        memory_mode: str = "hold",
     ) -> None:
         super().__init__(is_async=check_is_async(is_async))
         self._options = RunOptions(
@@ -126,6 +134,7 @@ class ParallelRunner(AbstractRunner):
                 }
             ),
             node_options=check_node_options(node_options),
+            memory=check_memory(memory_limit, memory_mode),
         )
         pipelines = kedro_internals.pipelines_of_command_line()
         if pipelines is not None:

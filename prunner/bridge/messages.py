@@ -212,6 +212,20 @@ class FromWorker(NamedTuple):
     message: Any
 
 
+class MemorySeen(NamedTuple):
+    """Somebody has looked at memory.
+
+    Attributes:
+        free: Bytes that processes can still get.
+        total: Bytes that there are at all.
+        used: Bytes that each worker has for itself alone, by its number.
+    """
+
+    free: int
+    total: int
+    used: Mapping[int, int]
+
+
 class WorkerGone(NamedTuple):
     """A worker process ended without having been asked to.
 

@@ -71,4 +71,21 @@ class Replace:
     worker: int
 
 
-Decision = Start | TakeBack | Release | Retry | GiveUp | Replace
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A step that could start waits for memory; said once for each.
+
+    Attributes:
+        step: Which one.
+        need: Bytes that it needed before, if that is known.
+        room: Bytes that may be used.
+        only_said: Whether it starts all the same.
+    """
+
+    step: int
+    need: int | None
+    room: int
+    only_said: bool
+
+
+Decision = Start | TakeBack | Release | Retry | GiveUp | Replace | Hold

@@ -56,6 +56,7 @@ class RunPlan:
         in_memory: Datasets that live in memory only and travel between processes.
         pinned: Steps that must run in the parent process, each with the reason.
         seconds: How long steps took in an earlier run, where that is known.
+        needs: How much memory they needed then, in bytes.
     """
 
     steps: tuple[Step, ...]
@@ -65,6 +66,7 @@ class RunPlan:
     in_memory: frozenset[str]
     pinned: Mapping[int, str]
     seconds: Mapping[int, float] = field(default_factory=dict)
+    needs: Mapping[int, int] = field(default_factory=dict)
 
     @classmethod
     def from_pipeline(
@@ -73,6 +75,7 @@ class RunPlan:
         in_memory: Iterable[str],
         pinned: Mapping[int, str],
         seconds: Mapping[int, float] | None = None,
+        needs: Mapping[int, int] | None = None,
     ) -> RunPlan:
         """Make the plan of a pipeline.
 
@@ -82,6 +85,7 @@ class RunPlan:
             pinned: Indices into ``pipeline.nodes`` of the nodes that cannot leave the parent,
                 each with the reason.
             seconds: How long nodes took in an earlier run, by their index.
+            needs: How much memory they needed then, in bytes.
 
         Returns:
             The plan.
@@ -114,6 +118,7 @@ class RunPlan:
             in_memory=frozenset(in_memory),
             pinned=dict(pinned),
             seconds=known,
+            needs=dict(needs or {}),
         )
 
     def workers_needed(self, limit: int) -> int:

@@ -51,11 +51,35 @@ def full_name(kind: type) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryPolicy:
+    """What is to be done about memory.
+
+    Attributes:
+        mode: ``hold`` (a step waits as long as there is too little for it), ``log`` (only say that
+            it would have waited), or ``off``.
+        limit: How much the workers of a run and its in-memory data may use together, in bytes, or
+            as a share of all that there is (a ``float``); ``None`` for no limit.
+    """
+
+    mode: str = "hold"
+    limit: int | float | None = None
+
+    def limit_of(self, total: int) -> int | None:
+        """The limit in bytes.
+
+        Args:
+            total: All memory that there is, in bytes.
+        """
+        return int(self.limit * total) if isinstance(self.limit, float) else self.limit
+
+
+@dataclass(frozen=True, slots=True)
 class RunPolicy:
     """The rules for a run.
 
     Attributes:
         keep_going: Whether steps that do not depend on a failed one are still started.
+        memory: What is to be done about memory.
         default: The rules for steps that have none of their own.
         steps: The rules of others, by their index.
     """
@@ -63,6 +87,7 @@ class RunPolicy:
     keep_going: bool = False
     default: StepPolicy = StepPolicy()
     steps: Mapping[int, StepPolicy] = field(default_factory=dict)
+    memory: MemoryPolicy = MemoryPolicy()
 
     @property
     def limits_time(self) -> bool:

@@ -23,6 +23,7 @@ from collections.abc import Collection, Iterable, Mapping
 from heapq import heapify, heappop, heappush
 from types import MappingProxyType
 
+from prunner.planning.admission import Admission
 from prunner.planning.batches import Batches
 from prunner.planning.decisions import (
     PARENT,
@@ -53,6 +54,8 @@ class Scheduler:
         skipped: Steps that will not run since one that they depend on has failed.
         stopping: True when nothing new starts.
         pinned: Steps that run, or ran, in the parent process.
+        admission: What is known of memory.
+        is_holding: True while a step waits for memory, though a worker is idle.
     """
 
     def __init__(self, plan: RunPlan, policy: RunPolicy = NO_POLICY) -> None:
@@ -79,6 +82,8 @@ class Scheduler:
         self._for_workers = ReadyQueue()
         self._for_parent = ReadyQueue()
         self._slow: set[int] = set()
+        self.admission = Admission(plan, policy.memory)
+        self.is_holding = False
         for step in plan.steps:
             self._enqueue_if_ready(step.index)
 
@@ -111,6 +116,7 @@ class Scheduler:
         """
         if seconds is not None:
             self.batches.estimates.learn(index, seconds)
+        self.admission.finish(self._place[index], index, sum(sizes.values()))
         worker = self._vacate(index)
         self.done.add(index)
         self._needs.sizes.update(sizes)
@@ -141,6 +147,17 @@ class Scheduler:
             return []
         self._enqueue_if_ready(index)
         return self._assign()
+
+    def memory_seen(self, free: int, total: int, used: Mapping[int, int]) -> list[Decision]:
+        """Somebody has looked at memory.
+
+        Args:
+            free: Bytes that processes can still get.
+            total: Bytes that there are at all.
+            used: Bytes that each worker has for itself alone.
+        """
+        self.admission.see(free, total, used, sum(self._needs.sizes.values()))
+        return self._assign() if self.is_holding else []
 
     def worker_overdue(self, worker: int) -> list[Decision]:
         """A worker on which steps wait has not finished one for longer than expected."""
@@ -186,6 +203,8 @@ class Scheduler:
         if worker in self.running:
             step = self.running.pop(worker)
             self._leave(step)
+            if for_memory:
+                self.admission.has_died_for_memory(worker, step)
             if is_blameless and not self.stopping:
                 self._waiting.add(step)
                 decisions.append(Retry(step, 0.0))
@@ -279,7 +298,7 @@ class Scheduler:
         assert not self.pinned & set(waiting), "a step waits in the wrong place"
         assert all(n >= 0 for n in self._needs.loads_left.values()), "released too early"
         alone = self._alone is not None or self._to_be_alone - self._waiting
-        if self._open and not self.stopping and not alone:
+        if self._open and not self.stopping and not alone and not self.is_holding:
             assert not (self._idle and self._for_workers), "a worker idles though work is ready"
 
     def _enqueue_if_ready(self, index: int) -> None:
@@ -312,6 +331,7 @@ class Scheduler:
         following = self.batches.next(worker)
         if following is not None:
             self.running[worker] = following
+            self.admission.begin(worker)
             return
         del self.running[worker]
         if worker != PARENT:
@@ -327,12 +347,36 @@ class Scheduler:
         if self._for_parent and PARENT not in self.running:
             starts.append(self._start(self._for_parent.pop(), PARENT))
         begun = [worker] if worker in self.running and worker != PARENT else []
+        self.is_holding = False
         while self._for_workers and self._idle:
+            step = self._admitted(starts)
+            if step is None:
+                self.is_holding = True
+                break
             begun.append(heappop(self._idle))
-            starts.append(self._start(self._for_workers.pop(), begun[-1]))
+            starts.append(self._start(step, begun[-1]))
         for each in begun:
             starts += self._fill(each)
         return starts
+
+    def _admitted(self, decisions: list[Decision]) -> int | None:
+        """Take out what is to start next; ``None`` if there is no memory for any."""
+        first = self._for_workers.first()
+        assert first is not None
+        if self.admission.fits(first, self.running):
+            return self._for_workers.pop()
+        hold = self.admission.hold(first)
+        if hold is not None:
+            decisions.append(hold)
+        if self.policy.memory.mode == "log":
+            return self._for_workers.pop()
+        # What waits gets its memory the sooner, the sooner others let go of theirs.
+        frees = {step: self._needs.frees(self.plan.steps[step]) for step in self._for_workers}
+        freeing = max(frees, key=lambda step: frees[step])
+        if not frees[freeing] or not self.admission.fits(freeing, self.running):
+            return None
+        self._for_workers.take({freeing})
+        return freeing
 
     def _assign_alone(self) -> list[Decision]:
         """Start a step that is to be alone, when nothing runs; nothing beside it."""
@@ -393,6 +437,7 @@ class Scheduler:
             self.batches.append(worker, index)
         else:
             self.running[worker] = index
+            self.admission.begin(worker)
         if worker != PARENT:
             self.batches.parent_placed(index, worker, self._missing)
         return Start(index, worker, after)

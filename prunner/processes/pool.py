@@ -67,7 +67,7 @@ class WorkerPool:
         """Get that many workers; each reports by itself when it is ready."""
         self._members = keeper.take(self._kind, count, self._setup)
         if self._members:
-            self._usage = UsageWatch()
+            self._usage = UsageWatch(self._inbox.put)
         for number, each in enumerate(self._members):
             self._serve(number, each)
 
@@ -89,7 +89,7 @@ class WorkerPool:
 
     def _serve(self, number: int, member: Member) -> None:
         assert self._usage is not None
-        self._usage.add(member.process.pid)
+        self._usage.add(number, member.process.pid)
         member.process.serve(self._inbox, number)
 
     def order(self, number: int, message: Any) -> None:
@@ -98,7 +98,7 @@ class WorkerPool:
 
     def memory(self, number: int) -> Memory | None:
         """What is known of a worker's memory, and of the machine's."""
-        return None if self._usage is None else self._usage.of(self._members[number].process.pid)
+        return None if self._usage is None else self._usage.of(number)
 
     def answer(self, number: int, message: Any) -> None:
         """Answer the hook call for which a worker waits."""

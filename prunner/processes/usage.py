@@ -3,20 +3,24 @@
 When a worker has ended nobody can say any more how much it had used, nor how little was left at
 that time; so both are looked at from time to time while workers run.
 
-Covers: looking, and what was seen last. Does not cover: what follows from it.
+Covers: looking, and what was seen last. Does not cover: what follows from it (``admission``).
 """
 
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import psutil
 
+from prunner.bridge.messages import MemorySeen
+from prunner.processes.cgroups import groups_of_this_process
+
 INTERVAL = 0.1  # seconds between two looks
-_CGROUP = Path("/sys/fs/cgroup")  # of Linux, version 2; another one where there are containers
+_FEW = 16  # workers; for more, looks are rarer, since each costs some microseconds for each worker
 _SCARCE = 0.03  # the part of all memory below which a process may be ended for lack of it
 
 
@@ -43,29 +47,41 @@ class Memory(NamedTuple):
 
 
 class UsageWatch:
-    """Looks at workers, on a thread of its own, until it is told to stop."""
+    """Looks at workers, on a thread of its own, until it is told to stop.
 
-    def __init__(self) -> None:
+    Args:
+        report: Takes what is seen.
+    """
+
+    def __init__(self, report: Callable[[MemorySeen], Any]) -> None:
+        self._report = report
         self._lock = threading.Lock()
-        self._watched: dict[int, psutil.Process] = {}
+        self._watched: dict[int, psutil.Process] = {}  # by the number of the worker
         self._peaks: dict[int, int] = {}
-        self._free, self._total = free_memory()
-        self._killings = killings()
+        self._machine = MachineMemory()
+        self._free = self._machine.total
+        self._killings = self._machine.killings()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="prunner-usage", daemon=True)
+        self.look()
         self._thread.start()
 
-    def add(self, pid: int | None) -> None:
-        """Look at this process, too."""
+    def add(self, number: int, pid: int | None) -> None:
+        """Look at this worker, too.
+
+        Args:
+            number: Its number in the run.
+            pid: Its process.
+        """
         with contextlib.suppress(psutil.Error), self._lock:
             if pid is not None:
-                self._watched[pid] = psutil.Process(pid)
+                self._watched[number] = psutil.Process(pid)
 
-    def of(self, pid: int | None) -> Memory:
-        """What was seen of a process, which may have ended."""
+    def of(self, number: int) -> Memory:
+        """What was seen of a worker, which may have ended."""
         with self._lock:
-            peak = None if pid is None else self._peaks.get(pid)
-            return Memory(peak, self._free, self._total, killings() - self._killings)
+            killings = self._machine.killings() - self._killings
+            return Memory(self._peaks.get(number), self._free, self._machine.total, killings)
 
     def stop(self) -> None:
         """Look no more."""
@@ -73,51 +89,62 @@ class UsageWatch:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._end.wait(INTERVAL):
+        while not self._end.wait(INTERVAL * max(1.0, len(self._watched) / _FEW)):
             self.look()
 
     def look(self) -> None:
         """Look once."""
+        used = {}
         with self._lock:
-            for pid, process in list(self._watched.items()):
+            for number, process in list(self._watched.items()):
                 try:
-                    used = process.memory_info().rss
+                    info = process.memory_info()
                 except psutil.Error:
-                    del self._watched[pid]
+                    del self._watched[number]
                     continue
-                if used:  # a process that has ended uses nothing
-                    self._peaks[pid] = max(used, self._peaks.get(pid, 0))
-            self._free, self._total = free_memory()
+                if info.rss:  # a process that has ended uses nothing
+                    self._peaks[number] = max(info.rss, self._peaks.get(number, 0))
+                    used[number] = _of_its_own(info)
+            self._free = self._machine.free()
+        self._report(MemorySeen(self._free, self._machine.total, used))
 
 
-def free_memory() -> tuple[int, int]:
-    """Bytes that processes can still get, and bytes that there are at all.
+class MachineMemory:
+    """The memory that this process and its workers may use.
 
-    The limit of the control group counts where there is one: in containers it ends processes.
+    The limits of control groups count where there are some: in containers they end processes.
+
+    Attributes:
+        total: All that there is, in bytes.
     """
-    machine = psutil.virtual_memory()
-    limit, used = _number("memory.max"), _number("memory.current")
-    if limit is None or used is None or limit >= machine.total:
-        return machine.available, machine.total
-    # Pages of files that nobody needs count as used, and go when somebody needs the memory.
-    left = limit - used + (_stat("inactive_file") or 0)
-    return max(0, min(left, machine.available)), limit
+
+    def __init__(self) -> None:
+        machine = psutil.virtual_memory().total
+        self._groups = groups_of_this_process(machine)
+        self.total: int = min([machine, *(group.limit for group in self._groups)])
+
+    def free(self) -> int:
+        """Bytes that processes can still get."""
+        machine: int = psutil.virtual_memory().available
+        return min([machine, *(group.free() for group in self._groups)])
+
+    def killings(self) -> int:
+        """How often the system has ended a process for lack of memory, where that is told."""
+        return max((group.killings() for group in self._groups), default=0)
 
 
-def killings() -> int:
-    """How often the system has ended a process of this control group for lack of memory."""
-    return _stat("oom_kill", "memory.events") or 0
+if sys.platform == "linux":
 
+    def _of_its_own(info: Any) -> int:
+        # Data files of the run that it has mapped are there once, whoever maps them.
+        return int(info.rss - info.shared)
 
-def _number(name: str) -> int | None:
-    with contextlib.suppress(OSError, ValueError):
-        return int((_CGROUP / name).read_text(encoding="utf-8"))
-    return None  # there is no such file, or it says "max"
+elif sys.platform == "win32":
 
+    def _of_its_own(info: Any) -> int:
+        return int(info.private)
 
-def _stat(key: str, name: str = "memory.stat") -> int | None:
-    with contextlib.suppress(OSError, ValueError):
-        for line in (_CGROUP / name).read_text(encoding="utf-8").splitlines():
-            if line.startswith(f"{key} "):
-                return int(line.split()[1])
-    return None
+else:
+
+    def _of_its_own(info: Any) -> int:
+        return int(info.rss)

@@ -14,7 +14,7 @@ from kedro.runner.runner import AbstractRunner
 
 from prunner.planning.decisions import PARENT, GiveUp, Release, Replace, Retry, Start, TakeBack
 from prunner.planning.plan import RunPlan, Step
-from prunner.planning.policy import NO_POLICY, RunPolicy, StepPolicy
+from prunner.planning.policy import NO_POLICY, MemoryPolicy, RunPolicy, StepPolicy
 from prunner.planning.ready import ReadyQueue
 from prunner.planning.scheduler import Scheduler
 
@@ -680,9 +680,19 @@ class World:
             accidents += [("die", worker) for worker in sorted(self.alive)]
         if "pin" in self.accidents and usual:
             accidents.append(("pin", None))
+        if "memory" in self.accidents and usual:
+            accidents.append(("memory", None))
         if "overdue" in self.accidents:
             accidents += [("overdue", worker) for worker in sorted(self.alive - self.coming)]
         return usual * 3 + accidents
+
+    def memory(self, _):
+        """Somebody looks at memory, and something is known of a step."""
+        self.scheduler.admission.learn(
+            self.random.randrange(len(self.plan.steps)), self.random.randrange(1000)
+        )
+        used = {worker: self.random.randrange(500) for worker in sorted(self.alive)}
+        self.follow(self.scheduler.memory_seen(self.random.randrange(1000), 1000, used))
 
     def ready(self, worker):
         self.coming.remove(worker)
@@ -823,6 +833,11 @@ policies = st.builds(
     RunPolicy,
     keep_going=st.booleans(),
     default=st.builds(StepPolicy, retries=st.integers(0, 2)),
+    memory=st.builds(
+        MemoryPolicy,
+        mode=st.sampled_from(["hold", "log", "off"]),
+        limit=st.sampled_from([None, 700, 0.5]),
+    ),
 )
 
 
@@ -836,7 +851,8 @@ randoms = st.randoms(use_true_random=False)
 
 @given(plans(), randoms, st.data())
 def test_everything_runs_exactly_once_in_the_order_of_dependencies(plan, random, data):
-    world = World(plan, data.draw(workers_for(plan)), random, accidents=["pin", "overdue"]).run()
+    accidents = ["pin", "overdue", "memory"]
+    world = World(plan, data.draw(workers_for(plan)), random, accidents).run()
     assert world.scheduler.finished
     assert sorted(world.done) == list(range(len(plan.steps)))
     for step in plan.steps:
@@ -853,7 +869,7 @@ def test_each_dataset_between_steps_is_released_once_and_after_its_last_load(pla
 
 @given(plans(), randoms, st.data())
 def test_whatever_happens_the_run_ends_in_order(plan, random, data):
-    accidents = ["fail", "die", "die", "pin", "overdue"]
+    accidents = ["fail", "die", "die", "pin", "overdue", "memory"]
     policy = data.draw(policies)
     world = World(plan, data.draw(workers_for(plan)), random, accidents, policy).run()
     assert world.scheduler.finished
