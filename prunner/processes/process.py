@@ -22,6 +22,7 @@ executor. Does not cover: which worker does what (``pool``), and how long it sta
 from __future__ import annotations
 
 import contextlib
+import logging
 import multiprocessing
 import queue
 import signal
@@ -46,6 +47,8 @@ from prunner.processes.guard import guard
 from prunner.processes.orders import STOP
 
 GRACE = 5.0  # seconds that a worker has to end by itself after it was told to
+_logger = logging.getLogger("kedro.runner.prunner")
+
 FORKING = ("fork", "forkserver")  # start methods
 
 
@@ -172,20 +175,28 @@ class WorkerProcess:
         self._link.send(message)
 
     def _read(self) -> None:
-        with contextlib.suppress(EOFError):
-            while True:
-                message = self._link.receive()
-                match message:
-                    case Ready():
-                        self._note_ready(message)
-                    case _:
-                        self._has_failed |= isinstance(message, StartFailed)
-                        self._hear(message)
+        try:
+            self._listen()
+        except EOFError:
+            pass
+        except Exception:  # what has come is no message: something else writes into the pipe
+            _logger.exception("Worker process %s sends what cannot be understood.", self.pid)
+            tree.kill(self._process)
         if not self._stopping:
             wait_for([self._future], timeout=GRACE)
             frames = read_crash(self._crash_file)
             self._hear(WorkerGone(-1, self._process.pid, self._process.exitcode, frames))
         self._said_ready.set()
+
+    def _listen(self) -> None:
+        while True:
+            message = self._link.receive()
+            match message:
+                case Ready():
+                    self._note_ready(message)
+                case _:
+                    self._has_failed |= isinstance(message, StartFailed)
+                    self._hear(message)
 
     def _note_ready(self, message: Ready) -> None:
         self._files.update(message.files)
