@@ -142,7 +142,7 @@ if sys.platform == "linux":
 elif sys.platform == "win32":
 
     def _of_its_own(info: Any) -> int:
-        return int(info.private)
+        return int(info.vms)  # what is committed for it alone
 
 else:
 

@@ -409,13 +409,13 @@ def test_the_end_of_a_worker_that_could_not_start_is_no_error_of_its_own():
 def test_a_worker_that_ends_before_it_is_ready_is_replaced():
     run = Run(
         independent(1),
-        WorkerGone(0, 4711, -9),
+        WorkerGone(0, 4711, 3),
         said(Ready(), OTHER),
         said(finished(0, {}), OTHER),
     )
     death, end = run.errands
     assert (death.step, death.error.is_starting) == (None, True)
-    assert "ended while it started (signal SIGKILL)" in str(death.error)
+    assert "ended while it started (exit code 3)" in str(death.error)
     assert end == done(0, {})
 
 

@@ -75,7 +75,10 @@ def test_an_interrupt_ends_the_run_and_suggests_how_to_resume(name, run):
     if name == "SIGINT":  # the terminal sends it to the whole group
         os.killpg(run.process.pid, signal.SIGINT)
     else:
-        os.kill(run.process.pid, getattr(signal, name))
+        try:
+            os.kill(run.process.pid, getattr(signal, name))
+        except (OSError, SystemError):
+            pytest.skip("there is no console")
     output, _ = run.process.communicate(timeout=LIMIT)
 
     kind, code = ("Terminated", 143) if name == "SIGTERM" else ("KeyboardInterrupt", -2)
