@@ -243,6 +243,9 @@ def _join(each: WorkerProcess, deadline: float) -> None:
         # A process that a node started and let go may hold loky's pipe for as long as it likes;
         # nobody waits for it.
         each._manager.join(GRACE)
+    # loky forgets a process that it has killed or found dead: its pipe would stay open, till this
+    # process starts another one.
+    each._process.join(max(0.0, deadline - time.monotonic()))
     each._reader.join(GRACE)
     each._link.close()
     each._orders.close()
