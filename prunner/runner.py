@@ -228,8 +228,8 @@ class ParallelRunner(AbstractRunner):
     def _give_up(
         self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any], errands: Errands
     ) -> NoReturn:
-        """Suggest how to resume, and raise what went wrong first."""
-        error = errands.errors.pop(0)
+        """Suggest how to resume, and raise what went wrong."""
+        error = self._take_most_urgent(errands.errors)
         done = [pipeline.nodes[step] for step in errands.done]
         if isinstance(error, Exception):
             self._suggest_resume_scenario(pipeline, done, catalog)
@@ -245,6 +245,17 @@ class ParallelRunner(AbstractRunner):
             raise error
         finally:
             del error  # or the exception would refer to itself by its traceback
+
+    def _take_most_urgent(self, errors: list[BaseException]) -> BaseException:
+        """Take the first error out or, where a run goes on, one that may be in no group."""
+        first = errors.pop(0)
+        urgent = [each for each in errors if not isinstance(each, Exception)]
+        if not (self._options.keep_going and urgent and isinstance(first, Exception)):
+            return first
+        # The others have been logged when they came.
+        self._logger.error("Another error of this run: %s: %s", type(first).__name__, first)
+        errors[errors.index(urgent[0])] = first
+        return urgent[0]
 
 
 def _are_all(failures: dict[str, BaseException], count: int) -> TypeGuard[dict[str, Exception]]:

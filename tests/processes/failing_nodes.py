@@ -53,6 +53,10 @@ def raise_at_first(mark: str) -> int:
     return os.getpid()
 
 
+def leave(left: Any) -> None:
+    raise SystemExit(3)
+
+
 def _is_first(mark: str) -> bool:
     try:
         Path(mark).touch(exist_ok=False)

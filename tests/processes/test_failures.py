@@ -172,6 +172,16 @@ def test_a_run_that_goes_on_lists_all_that_failed_and_all_that_was_skipped(start
         assert rest.exceptions == (error.failures["dies"],)
 
 
+def test_what_is_no_exception_ends_also_a_run_that_goes_on(tmp_path, caplog):
+    steps = [
+        node(nodes.raise_at_first, "mark", "a", name="a", tags="prunner.main"),
+        node(nodes.leave, "mark", None, name="b", tags="prunner.main"),
+    ]
+    with pytest.raises(SystemExit):
+        run(steps, ParallelRunner(on_error="continue"), mark=str(tmp_path / "mark"))
+    assert "Another error of this run: ConnectionResetError" in caplog.text
+
+
 def test_a_node_in_the_main_process_is_tried_again_too(start_method, tmp_path):
     steps = [node(nodes.raise_at_first, "mark", "pid", name="here", tags="prunner.main")]
     runner = runner_of(start_method, retries=1, retry_on="ConnectionResetError")
