@@ -156,9 +156,7 @@ class Case:
         """A new catalog with the starting values, whose files are in a folder."""
         armed = self.armed(folder) if with_faults else {}
         datasets: dict[str, Any] = {}
-        at = {
-            each.fault_at: armed[each.name] for each in self.nodes if each.name in armed
-        }
+        at = {each.fault_at: armed[each.name] for each in self.nodes if each.name in armed}
         for name, kind in self.kinds.items():
             datasets[name] = _dataset(name, kind, folder, at.get(name))
         for name, value in self.values.items():
@@ -169,7 +167,9 @@ class Case:
 
     def armed(self, folder: Path) -> dict[str, Fault]:
         return {
-            fault.node: replace(fault, mark=str(folder / f"{fault.node}.mark"), main_pid=os.getpid())
+            fault.node: replace(
+                fault, mark=str(folder / f"{fault.node}.mark"), main_pid=os.getpid()
+            )
             for fault in self.faults()
         }
 
@@ -199,9 +199,7 @@ class Case:
         return "\n".join([f"{self.options}{hooks}", *(f"  {each}" for each in self.nodes)])
 
 
-def _dataset(
-    name: str, kind: str, folder: Path, fault: Fault | None
-) -> AbstractDataset[Any, Any]:
+def _dataset(name: str, kind: str, folder: Path, fault: Fault | None) -> AbstractDataset[Any, Any]:
     match kind:
         case "file":
             return FileDataset(str(folder / name.replace(" ", "_")), fault)

@@ -13,6 +13,7 @@ from prunner import NodeTimeout, PipelineFailed, WorkerDied
 from tests.chaos.cases import Case, NodeCase
 from tests.chaos.faults import DEATHS, HANGS, UNPICKLABLE
 
+HAS_NOTES = hasattr(BaseException, "add_note")  # Python 3.11 and later
 POSIX = sys.platform != "win32"
 # Of abort on Windows it depends on the libraries of Python.
 EXIT_CODES = {
@@ -115,7 +116,7 @@ def misfits(case: Case, node: NodeCase, error: BaseException) -> Iterator[str]:
     """Why an error is not that of a node."""
     fault = node.fault
     assert fault is not None
-    kind, place = fault.kind, fault.place
+    kind = fault.kind
     if kind in DEATHS or kind in HANGS:
         wanted: type[BaseException] = WorkerDied if kind in DEATHS else NodeTimeout
         if type(error) is not wanted or error.node != node.name:  # type: ignore[attr-defined]
@@ -149,13 +150,13 @@ def _missing_notes(node: NodeCase, error: BaseException) -> Iterator[str]:
     if node.fault.kind == UNPICKLABLE:
         phase = "saving"
     wanted = f"Node '{node.name}' failed while {phase}"
-    if sys.version_info >= (3, 11) and wanted not in "".join(_notes(error)):
+    if HAS_NOTES and wanted not in "".join(_notes(error)):
         yield f"{node.name}: no note that says '{wanted}'"
 
 
 def _missing_history(case: Case, node: NodeCase, error: BaseException) -> Iterator[str]:
     assert node.fault is not None
-    if sys.version_info < (3, 11) or node.fault.kind == "kill":  # which scarce memory repeats
+    if not HAS_NOTES or node.fault.kind == "kill":  # which scarce memory repeats
         return
     tries = 1 + case.options.retries_of(node.name) * case.is_tried_again(node)
     told = [each for each in _notes(error) if " was tried " in each]

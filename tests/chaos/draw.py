@@ -20,7 +20,12 @@ _PLACES = {  # what can happen where
 }
 _HOW_OFTEN = {"run": 8, "load": 2, "save": 2, "pickle": 2, "unpickle": 2}
 # What happens to an input that no other node loads; else it would happen to that one, too.
-_AT_INPUT = {"load": "file", "unpickle": "memory", "load hook": "worker id", "run hook": "worker id"}
+_AT_INPUT = {
+    "load": "file",
+    "unpickle": "memory",
+    "load hook": "worker id",
+    "run hook": "worker id",
+}
 
 
 def draw_case(seed: int, number: int, most_workers: int = 4) -> Case:

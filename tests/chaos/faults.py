@@ -43,9 +43,9 @@ class BaseFault(BaseException):
 
 def _raise_group(node: str) -> NoReturn:
     members = [OrdinaryFault(node), OddFault(node, 2)]
-    if sys.version_info < (3, 11):
-        raise members[1] from members[0]
-    raise ExceptionGroup(f"faults of node {node}", members)  # noqa: F821 - not there before 3.11
+    if sys.version_info >= (3, 11):
+        raise ExceptionGroup(f"faults of node {node}", members)  # noqa: F821 - not there before
+    raise members[1] from members[0]
 
 
 def _raise(kind: Callable[..., BaseException], *args: Any) -> Callable[[str], None]:

@@ -116,11 +116,11 @@ class FileDataset(AbstractDataset[Any, Any]):
         self._path = Path(filepath)
         self._fault = fault
 
-    def _load(self) -> Any:
+    def load(self) -> Any:
         self._strike("load")
         return self.peek()
 
-    def _save(self, data: Any) -> None:
+    def save(self, data: Any) -> None:
         self._strike("save")
         self.put(number(data))
 
@@ -154,10 +154,10 @@ class WorkerIdDataset(AbstractDataset[Any, Any]):
     def __init__(self) -> None:
         pass
 
-    def _load(self) -> WorkerId:
+    def load(self) -> WorkerId:
         return WorkerId(os.getpid())
 
-    def _save(self, data: Any) -> None:
+    def save(self, data: Any) -> None:
         raise NotImplementedError
 
     def _exists(self) -> bool:

@@ -47,8 +47,8 @@ def _outcome(case: Case, runner: AbstractRunner, with_faults: bool) -> Outcome:
 
 
 def _left(catalog: DataCatalog, names: set[str]) -> dict[str, int]:
-    datasets = {name: catalog.get(name) for name in names}
-    return {name: number(_held(each)) for name, each in datasets.items() if each.exists()}
+    found = {name: catalog.get(name) for name in names if catalog.exists(name)}
+    return {name: number(_held(each)) for name, each in found.items()}
 
 
 def _held(dataset: Any) -> Any:

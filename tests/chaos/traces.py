@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -70,11 +69,10 @@ class Traces:
 
 
 def _descriptors() -> list[str]:
-    if sys.platform == "linux":
+    if os.path.isdir("/proc/self/fd"):
         return list(map(_target, os.listdir("/proc/self/fd")))
-    if sys.platform == "win32":
-        return []  # what it counts, handles, comes and goes with the libraries of the system
-    return ["?"] * psutil.Process().num_fds()
+    # What Windows counts, handles, comes and goes with the libraries of the system.
+    return ["?"] * psutil.Process().num_fds() if hasattr(psutil.Process, "num_fds") else []
 
 
 def _target(descriptor: str) -> str:

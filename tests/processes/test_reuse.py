@@ -17,8 +17,8 @@ from kedro.pipeline import node, pipeline
 
 import prunner
 from prunner import ParallelRunner
-from tests.processes import nodes
 from tests.leftovers import files_of
+from tests.processes import nodes
 
 
 def doubled(runner, number):
