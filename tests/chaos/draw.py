@@ -6,6 +6,7 @@ from random import Random
 
 from tests.chaos.cases import RETRY_ON, Case, NodeCase, Options
 from tests.chaos.faults import DEATHS, EXCEPTIONS, HANGS, NOT_HERE, UNPICKLABLE, Fault
+from tests.chaos.places import add_handle, place_fault
 
 _MOST_NODES = 12
 _MAKES = ("number", "number", "list", "array")
@@ -19,13 +20,6 @@ _PLACES = {  # what can happen where
     "run hook": ("kill",),
 }
 _HOW_OFTEN = {"run": 8, "load": 2, "save": 2, "pickle": 2, "unpickle": 2}
-# What happens to an input that no other node loads; else it would happen to that one, too.
-_AT_INPUT = {
-    "load": "file",
-    "unpickle": "memory",
-    "load hook": "worker id",
-    "run hook": "worker id",
-}
 
 
 def draw_case(seed: int, number: int, most_workers: int = 4) -> Case:
@@ -80,16 +74,10 @@ class _Drawing:
                 self.case.kinds[output] = kind
         self._available += node.outputs
         if node.stays and random.random() < 0.1:
-            self._add_handle(node)  # is right where it stays
+            handle = add_handle(self.case, node)  # is right where it stays
+            self._handles.add(handle)
+            self._available.append(handle)
         self.case.nodes.append(node)
-
-    def _add_handle(self, node: NodeCase) -> str:
-        name = f"{node.name}_handle"
-        node.outputs[name] = "handle"
-        self.case.kinds[name] = "assigned"
-        self._handles.add(name)
-        self._available.append(name)
-        return name
 
     def _add_fault(self, node: NodeCase) -> None:
         random = self._random
@@ -103,34 +91,11 @@ class _Drawing:
             once = False  # where memory is scarce, it would be tried again all the same
         if place == "pickle" and kind in EXCEPTIONS:
             once = False  # it is pickled twice, in two ways
-        node.fault = Fault(kind, place, node.name, once)
-        self._give_place(node, place, kind)
+        earlier = self.case.nodes[: self.case.nodes.index(node)]
+        maker = random.choice([None, *earlier])
+        place_fault(self.case, Fault(kind, place, node.name, once), maker)
         if kind in HANGS:
             self._limit_time(node.name, once)
-
-    def _give_place(self, node: NodeCase, place: str, kind: str) -> None:
-        if kind == UNPICKLABLE:
-            node.fault_at = self._add_handle(node)
-        elif place in _AT_INPUT:
-            node.fault_at = self._add_input(node, place)
-        elif place != "run":
-            node.fault_at = f"{node.name}_{place}"
-            node.outputs[node.fault_at] = "parcel" if place == "pickle" else "number"
-            if place == "save":
-                self.case.kinds[node.fault_at] = "file"
-
-    def _add_input(self, node: NodeCase, place: str) -> str:
-        """Let a node load something more, which an earlier one or nobody makes."""
-        name = f"{node.name}_{place.replace(' ', '_')}"
-        node.inputs.append(name)
-        self.case.kinds[name] = _AT_INPUT[place]
-        earlier = self.case.nodes[: self.case.nodes.index(node)]
-        maker = self._random.choice([None, *earlier])
-        if maker is not None and "hook" not in place:
-            maker.outputs[name] = "parcel"
-        else:
-            self.case.values[name] = 3
-        return name
 
     def _limit_time(self, name: str, once: bool) -> None:
         # Enough tries that the node, once it does not hang, is quick enough on any machine.
