@@ -92,6 +92,7 @@ class Chaos:
         method = methods[numbers[0] // self._options.batch % len(methods)]
         rest()
         before = Traces.now()
+        print(f"runs {numbers[0]} to {numbers[-1]}: {method}", flush=True)
         for number in numbers:
             self._run(number, method)
         with time_limit(self._options.limit, "workers are being stopped"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from random import randrange
 
 import pytest
@@ -25,6 +26,7 @@ def test_random_faults(start_method):
         text=True,
         timeout=_SECONDS,
         check=False,
+        cwd=Path(__file__).parents[2],
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     assert "All is right." in done.stdout
