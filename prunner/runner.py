@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
 from kedro.runner import AbstractRunner
 
 from prunner import kedro_internals
-from prunner.errors import PipelineFailed, WorkerStartError
+from prunner.errors import PipelineFailed, WorkerStartError, described
 from prunner.node_options import check_node_options, check_on_error, check_policy
 from prunner.options import (
     DEFAULT_IDLE_TIMEOUT,
@@ -253,7 +253,7 @@ class ParallelRunner(AbstractRunner):
         if not (self._options.keep_going and urgent and isinstance(first, Exception)):
             return first
         # The others have been logged when they came.
-        self._logger.error("Another error of this run: %s: %s", type(first).__name__, first)
+        self._logger.error("Another error of this run: %s", described(first))
         errors[errors.index(urgent[0])] = first
         return urgent[0]
 

@@ -55,6 +55,15 @@ def raise_at_first(mark: str) -> int:
     return os.getpid()
 
 
+class Unspeakable(BaseException):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def raise_unspeakable(left: Any) -> None:
+    raise Unspeakable
+
+
 def leave(left: Any) -> None:
     raise SystemExit(3)
 

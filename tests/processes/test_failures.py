@@ -143,6 +143,14 @@ def test_what_is_no_exception_ends_also_a_run_that_goes_on(tmp_path, caplog):
     assert "Another error of this run: ConnectionResetError" in caplog.text
 
 
+@pytest.mark.parametrize("tags", [[], ["prunner.main"]], ids=["worker", "here"])
+def test_an_exception_without_a_text_is_tried_again_and_raised(tags, start_method, caplog):
+    steps = [node(nodes.raise_unspeakable, "one", None, name="unlucky", tags=tags)]
+    with pytest.raises(nodes.Unspeakable):
+        run(steps, runner_of(start_method, retries=1, retry_on=nodes.Unspeakable), one=1)
+    assert "tried again. Unspeakable (whose text cannot be made: RuntimeError)" in caplog.text
+
+
 def test_a_node_in_the_main_process_is_tried_again_too(start_method, tmp_path):
     steps = [node(nodes.raise_at_first, "mark", "pid", name="here", tags="prunner.main")]
     runner = runner_of(start_method, retries=1, retry_on="ConnectionResetError")
