@@ -9,7 +9,7 @@ from tests.chaos.faults import DEATHS, EXCEPTIONS, HANGS, NOT_HERE, UNPICKLABLE,
 from tests.chaos.places import add_handle, place_fault
 
 _MOST_NODES = 12
-_MAKES = ("number", "number", "list", "array")
+_MAKES = ("number", "number", "number", "list", "array", "array", "large")
 _PLACES = {  # what can happen where
     "run": (*DEATHS, *EXCEPTIONS, *HANGS, UNPICKLABLE),
     "load": (*DEATHS, "ordinary", "odd", "base", *HANGS),

@@ -68,6 +68,8 @@ def _made(kind: str, total: int, fault: Fault | None) -> Any:
     match kind:
         case "array":  # large enough for a file of its own
             return np.arange(3_000, dtype=np.int64) + total
+        case "large":  # so large that its file is written over again
+            return np.arange(150_000, dtype=np.int64) + total
         case "list":
             return [total, 1, 2]
         case "handle":
@@ -83,6 +85,8 @@ def number(value: Any) -> int:
         return value.number
     if isinstance(value, WorkerId):
         return 1
+    if isinstance(value, np.ndarray):
+        return int(value.sum()) % _PRIME
     return random_nodes.number(value)
 
 
@@ -129,8 +133,10 @@ class FileDataset(AbstractDataset[Any, Any]):
         return pickle.loads(self._path.read_bytes())
 
     def put(self, value: int) -> None:
-        """Write it."""
-        self._path.write_bytes(pickle.dumps(value))
+        """Write it, all or nothing: another output may end the process at any time."""
+        new = self._path.with_suffix(".new")
+        new.write_bytes(pickle.dumps(value))
+        new.replace(self._path)
 
     def _strike(self, place: str) -> None:
         if self._fault is not None and self._fault.place == place:
