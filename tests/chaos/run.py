@@ -34,7 +34,8 @@ def run_case(case: Case, start_method: str) -> tuple[Outcome, list[str]]:
 
 def _outcome(case: Case, runner: AbstractRunner, with_faults: bool) -> Outcome:
     pipeline, outcome = case.pipeline(), Outcome()
-    with tempfile.TemporaryDirectory() as name:
+    # Windows removes no file that a process has open which is just being ended.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
         catalog = case.catalog(folder, with_faults)
         try:
