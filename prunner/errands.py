@@ -23,7 +23,7 @@ from prunner.bridge.hooks import HookDesk
 from prunner.bridge.logs import handle_here
 from prunner.bridge.phases import PhaseWatch
 from prunner.bridge.refs import DataRef
-from prunner.errors import DataTransferError, WorkerDied
+from prunner.errors import DataTransferError, WorkerDied, described
 from prunner.events import (
     AnswerHook,
     End,
@@ -235,7 +235,7 @@ class Errands:
         name = self._nodes[step].name
         before = self._history[step]
         if isinstance(outcome, Retry):
-            before.append(f"{type(error).__name__}: {error}")
+            before.append(described(error))
             when = f" in {outcome.delay:g} s" if outcome.delay else ""
             how = ", with nothing else beside it" if outcome.alone else ""
             self._logger.warning(
@@ -259,7 +259,7 @@ class Errands:
 
     def _append(self, error: BaseException) -> None:
         if self.errors:  # where the run stops, only one can be raised
-            self._logger.error("Another error of this run: %s: %s", type(error).__name__, error)
+            self._logger.error("Another error of this run: %s", described(error))
         self.errors.append(error)
 
     def _forget(self, saved: Iterable[str]) -> None:

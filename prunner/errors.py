@@ -224,7 +224,7 @@ class PipelineFailed(PrunnerError, _Group):
     def __str__(self) -> str:
         lines = [f"{_count_failures(self.failures)}, {len(self.completed)} completed:"]
         for name, error in self.failures.items():
-            lines.append(f"- '{name}': {type(error).__name__}: {error}")
+            lines.append(f"- '{name}': {described(error)}")
         if self.skipped:
             named = ", ".join(f"'{name}'" for name in self.skipped)
             lines.append(f"Skipped, since they depend on these: {named}")
@@ -234,6 +234,14 @@ class PipelineFailed(PrunnerError, _Group):
             else "Repeat the command to run them."
         )
         return "\n".join(lines)
+
+
+def described(error: BaseException) -> str:
+    """The class and the text of an exception, also where it cannot make its text."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception as fault:
+        return f"{type(error).__name__} (whose text cannot be made: {type(fault).__name__})"
 
 
 def _count_failures(failures: Mapping[str, Any]) -> str:

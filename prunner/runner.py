@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
 from kedro.runner import AbstractRunner
 
 from prunner import kedro_internals
-from prunner.errors import PipelineFailed, WorkerStartError
+from prunner.errors import PipelineFailed, WorkerStartError, described
 from prunner.node_options import check_node_options, check_on_error, check_policy
 from prunner.options import (
     DEFAULT_IDLE_TIMEOUT,
@@ -244,8 +244,8 @@ class ParallelRunner(AbstractRunner):
     def _give_up(
         self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any], errands: Errands
     ) -> NoReturn:
-        """Suggest how to resume, and raise what went wrong first."""
-        error = errands.errors.pop(0)
+        """Suggest how to resume, and raise what went wrong."""
+        error = self._take_most_urgent(errands.errors)
         done = _done(pipeline, errands)
         if isinstance(error, Exception):
             self._suggest_resume_scenario(pipeline, done, catalog)
@@ -261,6 +261,17 @@ class ParallelRunner(AbstractRunner):
             raise error
         finally:
             del error  # or the exception would refer to itself by its traceback
+
+    def _take_most_urgent(self, errors: list[BaseException]) -> BaseException:
+        """Take the first error out or, where a run goes on, one that may be in no group."""
+        first = errors.pop(0)
+        urgent = [each for each in errors if not isinstance(each, Exception)]
+        if not (self._options.keep_going and urgent and isinstance(first, Exception)):
+            return first
+        # The others have been logged when they came.
+        self._logger.error("Another error of this run: %s", described(first))
+        errors[errors.index(urgent[0])] = first
+        return urgent[0]
 
 
 def _done(pipeline: Pipeline, errands: Errands | None) -> list[Node]:

@@ -71,6 +71,7 @@ class WorkerProcess:
         self._files: dict[str, Stamp] = {}
         self._has_been_ready = self._has_failed = self._is_clean = False
         self._ending = self._stopping = False
+        self._ender: threading.Thread | None = None
         self._start(start_method)
         self._reader = threading.Thread(target=self._read, name="prunner-reader", daemon=True)
         self._reader.start()
@@ -142,7 +143,8 @@ class WorkerProcess:
 
     def end_stuck(self) -> None:
         """End the process in the middle of what it does, and let it write where it was."""
-        threading.Thread(target=self._end_stuck, name="prunner-end", daemon=True).start()
+        self._ender = threading.Thread(target=self._end_stuck, name="prunner-end", daemon=True)
+        self._ender.start()
 
     def _end_stuck(self) -> None:
         pid = self._process.pid
@@ -257,7 +259,12 @@ def _join(each: WorkerProcess, deadline: float) -> None:
         # A process that a node started and let go may hold loky's pipe for as long as it likes;
         # nobody waits for it.
         each._manager.join(GRACE)
+    # loky forgets a process that it has killed or found dead: its pipe would stay open, till this
+    # process starts another one.
+    each._process.join(max(0.0, deadline - time.monotonic()))
     each._reader.join(GRACE)
+    if each._ender is not None:
+        each._ender.join(GRACE)
     each._link.close()
     each._orders.close()
     each._crash_file.unlink(missing_ok=True)

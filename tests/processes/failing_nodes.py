@@ -12,6 +12,8 @@ from multiprocessing.connection import Client
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 
 def _exit() -> None:
     os._exit(7)
@@ -53,6 +55,19 @@ def raise_at_first(mark: str) -> int:
     return os.getpid()
 
 
+class Unspeakable(BaseException):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def raise_unspeakable(left: Any) -> None:
+    raise Unspeakable
+
+
+def leave(left: Any) -> None:
+    raise SystemExit(3)
+
+
 def _is_first(mark: str) -> bool:
     try:
         Path(mark).touch(exist_ok=False)
@@ -65,6 +80,19 @@ def take_forever() -> None:
     threading.Event().wait()
 
 
+def take_forever_here(where: Any) -> None:
+    take_forever()
+
+
+def own_pid(left: Any) -> tuple[int, int]:
+    return os.getpid(), os.getpid()
+
+
+def kill(pid: int) -> int:
+    psutil.Process(pid).kill()
+    return pid
+
+
 def hold_the_interpreter() -> None:
     """Wait in native code without letting any other thread of Python go on."""
     library = ctypes.PyDLL("kernel32" if sys.platform == "win32" else None)
@@ -75,28 +103,6 @@ def hold_the_interpreter() -> None:
 
 def count(left: Any) -> int:
     return int(left) + 1
-
-
-class DiesWhilePickled:
-    def __reduce__(self) -> Any:
-        os._exit(7)
-
-
-class DiesWhenLoaded:
-    """Can be pickled anywhere, and ends the worker in which it is unpickled."""
-
-    def __reduce__(self) -> Any:
-        return _die_unless_in, (os.getpid(),)
-
-
-def _die_unless_in(pid: int) -> Any:
-    if os.getpid() != pid:
-        os._exit(7)
-    return DiesWhenLoaded()
-
-
-def make_one_that_dies_while_pickled() -> Any:
-    return DiesWhilePickled()
 
 
 def wait_for_the_end(address: tuple[str, int]) -> int:

@@ -8,7 +8,6 @@ import sys
 import threading
 from multiprocessing.connection import Listener
 
-import psutil
 import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import node, pipeline
@@ -17,12 +16,6 @@ from prunner import NodeTimeout, ParallelRunner, PipelineFailed, WorkerDied, Wor
 from tests.processes import failing_nodes as nodes
 
 POSIX = sys.platform != "win32"
-EXITS = {
-    "exit": "exit code 7",
-    "kill": "signal SIGKILL" if POSIX else "exit code 15",
-    "crash": "signal SIGSEGV" if POSIX else "exit code 0xc0000005",
-    "abort": "signal SIGABRT" if POSIX else "exit code",
-}
 
 
 def runner_of(start_method, workers=1, **options):
@@ -32,38 +25,6 @@ def runner_of(start_method, workers=1, **options):
 def run(steps, runner, **data):
     catalog = DataCatalog({name: MemoryDataset(value) for name, value in data.items()})
     return runner.run(pipeline(steps), catalog)
-
-
-@pytest.mark.parametrize("how", EXITS)
-def test_a_death_names_node_and_way(how, start_method):
-    steps = [node(nodes.die, "how", None, name="guilty")]
-    with pytest.raises(WorkerDied) as found:
-        run(steps, runner_of(start_method), how=how)
-
-    error, text = found.value, str(found.value)
-    assert error.node == "guilty"
-    assert f"while it ran node 'guilty' ({EXITS[how]}" in text
-    assert error.free_memory is not None
-    crashed = how in ("crash", "abort")
-    assert bool(error.frames) == crashed
-    if crashed:
-        assert "in die\n" in error.frames
-        assert "It crashed in native code." in text
-
-
-def test_a_death_while_an_output_is_pickled(start_method):
-    steps = [
-        node(nodes.make_one_that_dies_while_pickled, None, "it", name="guilty"),
-        node(nodes.count, "it", "n", name="innocent"),
-    ]
-    with pytest.raises(WorkerDied, match="node 'guilty'"):
-        run(steps, runner_of(start_method))
-
-
-def test_a_death_while_an_input_is_loaded(start_method):
-    steps = [node(nodes.count, "it", "n", name="guilty")]
-    with pytest.raises(WorkerDied, match="node 'guilty'"):
-        run(steps, runner_of(start_method), it=nodes.DiesWhenLoaded())
 
 
 def test_a_step_whose_worker_died_is_tried_again_elsewhere(start_method, tmp_path, caplog):
@@ -172,6 +133,24 @@ def test_a_run_that_goes_on_lists_all_that_failed_and_all_that_was_skipped(start
         assert rest.exceptions == (error.failures["dies"],)
 
 
+def test_what_is_no_exception_ends_also_a_run_that_goes_on(tmp_path, caplog):
+    steps = [
+        node(nodes.raise_at_first, "mark", "a", name="a", tags="prunner.main"),
+        node(nodes.leave, "mark", None, name="b", tags="prunner.main"),
+    ]
+    with pytest.raises(SystemExit):
+        run(steps, ParallelRunner(on_error="continue"), mark=str(tmp_path / "mark"))
+    assert "Another error of this run: ConnectionResetError" in caplog.text
+
+
+@pytest.mark.parametrize("tags", [[], ["prunner.main"]], ids=["worker", "here"])
+def test_an_exception_without_a_text_is_tried_again_and_raised(tags, start_method, caplog):
+    steps = [node(nodes.raise_unspeakable, "one", None, name="unlucky", tags=tags)]
+    with pytest.raises(nodes.Unspeakable):
+        run(steps, runner_of(start_method, retries=1, retry_on=nodes.Unspeakable), one=1)
+    assert "tried again. Unspeakable (whose text cannot be made: RuntimeError)" in caplog.text
+
+
 def test_a_node_in_the_main_process_is_tried_again_too(start_method, tmp_path):
     steps = [node(nodes.raise_at_first, "mark", "pid", name="here", tags="prunner.main")]
     runner = runner_of(start_method, retries=1, retry_on="ConnectionResetError")
@@ -240,35 +219,3 @@ def test_a_worker_that_dies_while_it_starts_is_replaced_twice(
         )
     deaths = [r for r in caplog.records if "while it started (exit code 7)" in r.getMessage()]
     assert len(deaths) == 2
-
-
-# --- between nodes ----------------------------------------------------------------------------
-
-
-@pytest.mark.skipif(not POSIX, reason="there are no signals on Windows")
-def test_a_worker_that_dies_while_it_waits_is_replaced(start_method):
-    with Listener(("localhost", 0)) as listener:
-        steps = [node(nodes.wait_for_the_end, "address", name, name=name) for name in "ab"]
-        steps.append(node(nodes.count, "a", "c", name="c"))
-
-        def kill_whoever_waits():
-            first, second = listener.accept(), listener.accept()
-            pid = first.recv()
-            first.close()  # its node ends; the other one goes on
-            second.recv()
-            has_ended.wait()
-            psutil.Process(pid).kill()
-            second.close()
-
-        has_ended = threading.Event()
-        handler = _Calls("Completed node", has_ended.set)
-        logging.getLogger("kedro.runner.prunner").addHandler(handler)
-        thread = threading.Thread(target=kill_whoever_waits)
-        thread.start()
-        try:
-            found = run(steps, runner_of(start_method, 2, retries=1), address=listener.address)
-        finally:
-            has_ended.set()
-            thread.join()
-            logging.getLogger("kedro.runner.prunner").removeHandler(handler)
-    assert found["c"].load() > 1

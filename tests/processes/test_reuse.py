@@ -17,8 +17,8 @@ from kedro.pipeline import node, pipeline
 
 import prunner
 from prunner import ParallelRunner
+from tests.leftovers import files_of
 from tests.processes import nodes
-from tests.processes.conftest import _files_of
 
 
 def doubled(runner, number):
@@ -61,7 +61,7 @@ def test_outputs_can_be_loaded_after_the_runner_is_gone(start_method):
     outputs = runner.run(steps, DataCatalog({"n": MemoryDataset(300_000)}))
     del runner
     prunner.stop_workers()
-    assert not _files_of(os.getpid())
+    assert not files_of(os.getpid())
     np.testing.assert_array_equal(outputs["big"].load(), np.ones(300_000))
 
 
@@ -100,7 +100,7 @@ def test_workers_end_with_a_parent_that_is_killed(start_method, tmp_path):
         parent.kill()
         _, alive = psutil.wait_procs(everybody, timeout=60)
         assert not alive
-    for path in _files_of(parent.pid):  # a killed parent cannot remove what it made
+    for path in files_of(parent.pid):  # a killed parent cannot remove what it made
         shutil.rmtree(path)  # and workers have removed what is theirs
 
 
