@@ -82,8 +82,8 @@ PATIENCE = 0.02
 class Pool(Protocol):
     """What the dispatcher needs of a pool of workers."""
 
-    def order(self, number: int, message: Any) -> None:
-        """Tell a worker what to do."""
+    def order(self, number: int, message: Any) -> bool:
+        """Tell a worker what to do; False if it certainly does not hear of it."""
 
     def answer(self, number: int, message: Any) -> None:
         """Answer the hook call for which a worker waits."""
@@ -153,6 +153,7 @@ class Dispatcher:
         self._ready: set[int] = set()
         self._refused: set[int] = set()
         self._start_has_failed = False
+        self._not_begun: set[int] = set()  # steps that were sent to a worker that had ended
         self._lost: dict[int, int] = {}  # how many before each worker, in its place, were lost
         self._last_said: dict[int, float] = {}
         self._alarms = Alarms()
@@ -269,7 +270,9 @@ class Dispatcher:
     def _bury(self, gone: WorkerGone) -> None:
         if gone.worker in self._refused:
             return  # it has said why
-        step = self._scheduler.running.get(gone.worker)
+        placed = self._scheduler.running.get(gone.worker)
+        step = None if placed in self._not_begun else placed
+        self._not_begun -= {placed, *self._scheduler.batches.of(gone.worker)}
         self._lost[gone.worker] = self._lost.get(gone.worker, 0) + 1 if step is None else 0
         if self._lost[gone.worker] == _MOST_LOST and not self._scheduler.stopping:
             self._give_up_on(gone)
@@ -287,7 +290,7 @@ class Dispatcher:
             gone.worker,
             for_memory=error.out_of_memory,
             # What has begun when an overdue step ended after all is not to blame.
-            is_blameless=overdue is not None and overdue != step,
+            is_blameless=step is None or (overdue is not None and overdue != step),
         )
         self.errands.put(NoteDeath(error, step, None if step is None else _outcome(decisions)))
         self._follow(decisions)
@@ -337,7 +340,8 @@ class Dispatcher:
                     self._carry_out(decision)
         for worker, steps in orders.items():
             self._last_said[worker] = monotonic()
-            self._pool.order(worker, RunSteps(tuple(steps)))
+            if not self._pool.order(worker, RunSteps(tuple(steps))):
+                self._not_begun.update(each.step for each in steps)
 
     def _carry_out(self, decision: Decision) -> None:
         match decision:

@@ -76,7 +76,7 @@ class Keeper:
         self._timer: threading.Timer | None = None
         self._pid = os.getpid()
         self._is_registered = False
-        self._going = threading.Lock()  # held until those that go are gone
+        self._leaver: threading.Thread | None = None  # lets workers go whose time has come
 
     def prepare(self, kind: WorkerKind, setup: Callable[[], bytes]) -> None:
         """Start a worker for a run that is about to come, unless one is idle.
@@ -149,23 +149,25 @@ class Keeper:
         """End all idle workers and wait until they are gone."""
         with self._lock:
             idle, self._idle = self._idle_here(), []
+            leaver = self._leaver
             timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
             if timer is not threading.current_thread():
                 timer.join()
-        with self._going:
-            stop_all(each.process for each in idle)
+        if leaver is not None and leaver is not threading.current_thread():
+            leaver.join()
+        stop_all(each.process for each in idle)
 
     def _leave(self) -> None:
-        with self._going:
-            with self._lock:
-                now = time.monotonic()
-                idle = self._idle_here()
-                due = [each for each in idle if each.leaves_at <= now]
-                self._idle = [each for each in idle if each not in due]
-                self._set_timer()
-            stop_all(each.process for each in due)
+        with self._lock:
+            self._leaver = threading.current_thread()
+            now = time.monotonic()
+            idle = self._idle_here()
+            due = [each for each in idle if each.leaves_at <= now]
+            self._idle = [each for each in idle if each not in due]
+            self._set_timer()
+        stop_all(each.process for each in due)
 
     def _set_timer(self) -> None:
         if self._timer is not None:
@@ -183,7 +185,7 @@ class Keeper:
         if self._pid != os.getpid():
             self._pid = os.getpid()
             self._idle, self._timer, self._is_registered = [], None, False
-            self._going = threading.Lock()
+            self._leaver = None
         return self._idle
 
     def _stop_at_exit(self) -> None:

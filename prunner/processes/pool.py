@@ -92,9 +92,13 @@ class WorkerPool:
         self._usage.add(number, member.process.pid)
         member.process.serve(self._inbox, number)
 
-    def order(self, number: int, message: Any) -> None:
-        """Tell a worker what to do; its end, if it is gone, is reported to the inbox."""
-        self._members[number].process.order(message)
+    def order(self, number: int, message: Any) -> bool:
+        """Tell a worker what to do; its end, if it is gone, is reported to the inbox.
+
+        Returns:
+            False if it certainly does not hear of it.
+        """
+        return self._members[number].process.order(message)
 
     def memory(self, number: int) -> Memory | None:
         """What is known of a worker's memory, and of the machine's."""

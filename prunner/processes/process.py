@@ -168,9 +168,13 @@ class WorkerProcess:
         """True if the worker is there, and its code is what is on disk."""
         return not self.has_ended and are_unchanged(self._files)
 
-    def order(self, message: Any) -> None:
-        """Tell the worker what to do; its end, if it is gone, is reported to the inbox."""
-        self._orders.send(message)
+    def order(self, message: Any) -> bool:
+        """Tell the worker what to do; its end, if it is gone, is reported to the inbox.
+
+        Returns:
+            False if it certainly does not hear of it.
+        """
+        return self._orders.send(message)
 
     def answer(self, message: Any) -> None:
         """Answer the hook call for which the worker waits."""
@@ -186,6 +190,7 @@ class WorkerProcess:
             tree.kill(self._process)
         if not self._stopping:
             wait_for([self._future], timeout=GRACE)
+            tree.kill_left_by(self._crash_file.name)
             frames = read_crash(self._crash_file)
             self._hear(WorkerGone(-1, self._process.pid, self._process.exitcode, frames))
         self._said_ready.set()
@@ -304,14 +309,14 @@ def why_no_workers(start_method: str) -> str | None:
 @contextlib.contextmanager
 def _no_interrupts() -> Iterator[None]:
     """Let the new process hear of Ctrl-C when it knows what to do: it would print a traceback."""
-    if not hasattr(signal, "pthread_sigmask"):
+    if sys.platform == "win32":
         yield
-        return
-    former = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+    else:
+        former = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
 @contextlib.contextmanager

@@ -4,13 +4,14 @@ A node may start processes of its own, with joblib, ``multiprocessing`` or ``sub
 leave them behind. Python waits at the end of a process for those that ``multiprocessing`` or
 joblib started, and joblib's idle ones live on for minutes: the worker would not exit.
 
-*Resource trackers* are spared: they remove what the others leave behind (joblib's folders in
-shared memory, semaphores), and end by themselves when all the others are gone.
+*Resource trackers* and guards are spared: they remove what the others leave behind (joblib's
+folders in shared memory, semaphores), and end by themselves when all the others are gone.
 """
 
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Iterable
 from multiprocessing import util
@@ -23,7 +24,8 @@ from prunner.bridge.owners import Owner
 PATIENCE = 2.0  # seconds that a process has to end by itself after it was asked to
 
 _GLANCE = 0.01  # seconds between two looks at whether they have ended
-_TRACKERS = ("resource_tracker", "semaphore_tracker")
+_TRACKERS = ("resource_tracker", "semaphore_tracker", "guard_main")
+MARK = "PRUNNER_WORKER"  # an environment variable of a worker and of what it starts
 
 
 def end_before_exit() -> None:
@@ -68,6 +70,25 @@ def kill(process: BaseProcess) -> None:
         top = psutil.Process(process.pid)
         # From the top, or a pool replaces what is taken from it.
         _kill_all([top, *_below(top)])
+
+
+def kill_left_by(mark: str) -> None:
+    """End the processes that a worker has left behind which has ended: they are nobody's now.
+
+    Args:
+        mark: The name of a file that it had open, which is also the value of ``MARK``.
+    """
+    _kill_all([p for p in psutil.process_iter() if _has_mark(p, mark) and not _is_tracker(p)])
+
+
+def _has_mark(process: psutil.Process, mark: str) -> bool:
+    try:
+        if process.environ().get(MARK) == mark:
+            return True
+        # A forked process shows the environment that the first of its kind was started with.
+        return sys.platform != "win32" and any(mark in f.path for f in process.open_files())
+    except (psutil.Error, OSError):
+        return False
 
 
 def kill_those(owners: Iterable[Owner]) -> None:

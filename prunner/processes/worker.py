@@ -107,7 +107,7 @@ def initialize(
     # Ctrl-C reaches the whole process group; the parent alone decides what follows.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a forked process has what the parent has
-    if hasattr(signal, "pthread_sigmask"):
+    if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     links.keep_only(connection, order_end)
     link = Link(connection)
@@ -124,6 +124,7 @@ def initialize(
         link.send(StartFailed(f"{type(error).__name__}: {error}", show(error)))
         return
     _worker = worker
+    os.environ[tree.MARK] = os.path.basename(crash_file)
     link.send(worker.at_rest())
 
 

@@ -126,13 +126,14 @@ class FakePool:
 
     # What the dispatcher and the errands take for the pool.
 
-    def order(self, number: int, message: Any) -> None:
+    def order(self, number: int, message: Any) -> bool:
         match message:
             case RunSteps(steps):
                 self._owed[number].update(each.step for each in steps)
             case Recall():
                 self.taken_back += 1
         self.workers[number].orders.take(message)
+        return True
 
     def answer(self, number: int, message: Any) -> None:
         self.workers[number].answers.put(message)

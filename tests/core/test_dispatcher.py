@@ -59,9 +59,11 @@ class RecordingPool:
         self.replaced = 0
         self.ended = []
         self.known = None
+        self.dead = set()
 
     def order(self, number, message):
         self.sent.append((number, message))
+        return number not in self.dead
 
     def answer(self, number, message):
         raise AssertionError("the dispatcher answers nobody")
@@ -121,8 +123,10 @@ class Run:
         patience=3600.0,
         policy=NO_POLICY,
         memory=None,
+        dead=(),
     ):
         self.pool, self.exchange = RecordingPool(), RecordingExchange()
+        self.pool.dead = set(dead)
         self.pool.known = memory
         inbox = Inbox()
         for event in (*events, Abort()):
@@ -318,6 +322,21 @@ def test_a_step_whose_worker_has_died_runs_again_in_the_place_of_that():
     assert run.pool.replaced == 1
     assert steps_sent(run) == [0, 0]
     assert not run.aborted
+
+
+def test_a_step_that_was_sent_to_a_worker_that_had_ended_goes_elsewhere_and_loses_no_try():
+    run = Run(
+        independent(1),
+        said(Ready()),
+        WorkerGone(0, 4711, -9),
+        said(Ready(), OTHER),
+        said(finished(0, {}), OTHER),
+        dead=[0],
+    )
+    death, end = run.errands
+    assert (death.step, death.error.node) == (None, None)
+    assert end == done(0, {})
+    assert steps_sent(run) == [0, 0]
 
 
 def test_a_step_past_its_time_has_its_worker_ended_and_is_named():

@@ -8,6 +8,7 @@ import sys
 import threading
 from multiprocessing.connection import Listener
 
+import psutil
 import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import node, pipeline
@@ -219,3 +220,19 @@ def test_a_worker_that_dies_while_it_starts_is_replaced_twice(
         )
     deaths = [r for r in caplog.records if "while it started (exit code 7)" in r.getMessage()]
     assert len(deaths) == 2
+
+
+def test_what_a_node_has_started_ends_with_its_worker(start_method, tmp_path):
+    steps = [node(nodes.leave_processes_and_die, "path", None, name="guilty")]
+    with pytest.raises(WorkerDied):
+        run(steps, runner_of(start_method), path=str(tmp_path / "pids"))
+    pids = [int(pid) for pid in (tmp_path / "pids").read_text(encoding="utf-8").split()]
+    assert len(pids) == 1 + POSIX
+    assert not any(map(_is_there, pids))
+
+
+def _is_there(pid):
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
