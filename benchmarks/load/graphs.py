@@ -1,0 +1,75 @@
+"""Probe of large graphs: half of the nodes in layers, half in chains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kedro.pipeline import Pipeline, node
+from kedro.runner import AbstractRunner, SequentialRunner
+
+import prunner
+from benchmarks.load.child import PEAK, SEQUENTIAL, TIME
+from benchmarks.load.watch import peak_of_parent
+from benchmarks.nodes import trivial
+from benchmarks.running import run_once
+
+WORKERS = 2
+
+_WIDTH = 100  # nodes of a layer, and chains
+_MODULUS = 1_000_003
+
+
+def many_nodes(size: int) -> dict[str, float]:
+    """Run a graph of that size, and one of half the size, which shows how the time grows."""
+    runner = prunner.ParallelRunner(WORKERS)
+    _run(runner, _WIDTH * 2)  # workers are started
+    half, whole = _run(runner, size // 2), _run(runner, size)
+    peak = peak_of_parent()
+    return {
+        TIME: whole,
+        f"time of {size // 2:,} nodes, s": half,
+        SEQUENTIAL: _run(SequentialRunner(), size),
+        PEAK: peak,
+    }
+
+
+def add(one: int, other: int) -> int:
+    """Add two numbers, and keep the sum small."""
+    return (one + other) % _MODULUS
+
+
+def _run(runner: AbstractRunner, size: int) -> float:
+    pipeline, expected = layers_and_chains(size)
+    seconds, outputs = run_once(runner, pipeline, {"start": 1})
+    assert outputs == expected, "wrong results"
+    return seconds
+
+
+def layers_and_chains(size: int) -> tuple[Pipeline, dict[str, Any]]:
+    """Make a pipeline.
+
+    Args:
+        size: The number of nodes: a multiple of twice the width of a layer.
+
+    Returns:
+        The pipeline, and what its outputs must be.
+    """
+    steps, depth = [], size // 2 // _WIDTH
+    layer = [1] * _WIDTH
+    for level in range(depth):
+        for i in range(_WIDTH):
+            j = (i + level + 1) % _WIDTH
+            inputs = (
+                ["start", "start"] if level == 0 else [_layer(level - 1, i), _layer(level - 1, j)]
+            )
+            steps.append(node(add, inputs, _layer(level, i), name=f"layer{level}-{i}"))
+            before = "start" if level == 0 else f"chain{level - 1}-{i}"
+            steps.append(node(trivial, before, f"chain{level}-{i}", name=f"link{level}-{i}"))
+        layer = [add(layer[i], layer[(i + level + 1) % _WIDTH]) for i in range(_WIDTH)]
+    expected = {_layer(depth - 1, i): value for i, value in enumerate(layer)}
+    expected.update({f"chain{depth - 1}-{i}": 1 + depth for i in range(_WIDTH)})
+    return Pipeline(steps), expected
+
+
+def _layer(level: int, i: int) -> str:
+    return f"sum{level}-{i}"
