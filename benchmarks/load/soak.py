@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -123,7 +124,9 @@ def _pipeline() -> Pipeline:
     )
 
 
-def _fail(runner: prunner.ParallelRunner, function: object, kind: type[Exception]) -> None:
+def _fail(
+    runner: prunner.ParallelRunner, function: Callable[[object], float], kind: type[Exception]
+) -> None:
     failing = node(function, "array", "never", name="failing")
     data = {"megabytes": 1, "number": 1}
     try:

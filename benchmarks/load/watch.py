@@ -61,8 +61,9 @@ def descriptors_counted() -> Iterator[Descriptors]:
 
 def open_files(process: psutil.Process) -> int:
     """Count the files that a process has open: handles on Windows, 0 if it has ended."""
+    count = "num_handles" if sys.platform == "win32" else "num_fds"
     with suppress(psutil.Error):
-        return int(process.num_handles() if sys.platform == "win32" else process.num_fds())
+        return int(getattr(process, count)())
     return 0
 
 
