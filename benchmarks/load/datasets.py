@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ import prunner
 from benchmarks.load.child import PEAK, SEQUENTIAL, TIME
 from benchmarks.load.graphs import WORKERS
 from benchmarks.load.watch import descriptors_counted, peak_of_parent
-from benchmarks.nodes import Array
+from benchmarks.nodes import Array, bound
 from benchmarks.running import run_once
 
 _NUMBERS = 2_500  # 20 KB: more than what rides in a message
@@ -51,7 +50,7 @@ def names(length: int) -> dict[str, float]:
     odd = odd_names(length)
     steps = []
     for i, (dataset, name) in enumerate(odd):
-        steps.append(node(partial(_array, i), None, dataset, name=f"{name}.made"))
+        steps.append(node(bound(_array, i), None, dataset, name=f"{name}.made"))
         steps.append(node(_first, dataset, f"{dataset} read", name=f"{name}.read"))
     return {**_compared(Pipeline(steps), {}), "names": len(odd)}
 
@@ -139,7 +138,7 @@ def _sum_of(runner: AbstractRunner, pipeline: Pipeline, size: int) -> float:
 def _held_back(size: int) -> Pipeline:
     """Each array has a reader, which also needs what a node makes of a token of each array."""
     makers = [
-        node(partial(_array_and_token, i), "start", [f"array{i}", f"token{i}"], name=f"make{i}")
+        node(bound(_array_and_token, i), "start", [f"array{i}", f"token{i}"], name=f"make{i}")
         for i in range(size)
     ]
     tokens = [f"token{i}" for i in range(size)]
@@ -154,9 +153,7 @@ def _held_back(size: int) -> Pipeline:
 
 
 def _read_by_one(size: int) -> Pipeline:
-    makers = [
-        node(partial(_array_of, i), "start", f"array{i}", name=f"make{i}") for i in range(size)
-    ]
+    makers = [node(bound(_array_of, i), "start", f"array{i}", name=f"make{i}") for i in range(size)]
     end = node(_sum_of_first, [f"array{i}" for i in range(size)], "sum", name="end")
     return Pipeline([*makers, end])
 

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -15,6 +14,7 @@ from kedro.pipeline import Pipeline, node
 import prunner
 from benchmarks.load.child import PEAK, SEQUENTIAL, TIME
 from benchmarks.load.watch import files_of, peak_of_parent
+from benchmarks.nodes import bound
 from benchmarks.reliability import marks
 from benchmarks.running import run_once
 from prunner.demo.compare import find_differences
@@ -27,7 +27,7 @@ def many_workers(count: int) -> dict[str, float]:
     """Run as many nodes at once, each of which waits until all have begun."""
     with tempfile.TemporaryDirectory() as folder:
         names = [f"node{i}" for i in range(count)]
-        steps = [node(partial(_meet, folder, name, names), None, name, name=name) for name in names]
+        steps = [node(bound(_meet, folder, name, names), None, name, name=name) for name in names]
         seconds, outputs = run_once(prunner.ParallelRunner(count), Pipeline(steps), {})
     used = len(set(outputs.values()) - {os.getpid()})
     assert used == count, f"only {used} workers were used"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 from kedro.pipeline import Pipeline, node
@@ -14,6 +13,7 @@ from kedro.runner import AbstractRunner
 from kedro.runner import ParallelRunner as KedroRunner
 
 import prunner
+from benchmarks.nodes import bound
 from benchmarks.reliability import marks, nodes
 from benchmarks.reliability.cases import WORKERS
 from benchmarks.reliability.child import Answer, Request
@@ -64,10 +64,10 @@ def _names(request: Request) -> list[str]:
 
 def _run(request: Request, folder: str, function: Callable[[str, Sequence[str]], str]) -> _Ended:
     names = _names(request)
-    steps = [node(partial(function, folder, names), None, "victim", name="victim")]
+    steps = [node(bound(function, folder, names), None, "victim", name="victim")]
     if names:
         # Kedro starts what is ready in any order: the others are ready only when this has ended.
-        steps.append(node(partial(nodes.open_gate, folder), None, "gate", name="gate"))
+        steps.append(node(bound(nodes.open_gate, folder), None, "gate", name="gate"))
     steps += [_other(folder, name, request.seconds) for name in names]
     runner = _make_runner(request.runner)
     catalog = make_catalog(runner, {})
@@ -82,7 +82,7 @@ def _run(request: Request, folder: str, function: Callable[[str, Sequence[str]],
 
 
 def _other(folder: str, name: str, seconds: float) -> Node:
-    return node(partial(nodes.take, folder, name, seconds), "gate", name, name=name)
+    return node(bound(nodes.take, folder, name, seconds), "gate", name, name=name)
 
 
 def _make_runner(runner: str) -> AbstractRunner:

@@ -6,7 +6,6 @@ Its arguments are the folder for marks, the runner, and whether nodes hold the i
 from __future__ import annotations
 
 import sys
-from functools import partial
 
 MARKS = ("long0", "long1")
 _SECONDS = 60.0
@@ -18,7 +17,7 @@ def main(folder: str, runner: str, native: bool) -> None:
     from kedro.runner import ParallelRunner as KedroRunner
 
     import prunner
-    from benchmarks.nodes import make_array
+    from benchmarks.nodes import bound, make_array
     from benchmarks.reliability import nodes
     from benchmarks.running import make_catalog
     from benchmarks.subjects import PRUNNER
@@ -29,7 +28,7 @@ def main(folder: str, runner: str, native: bool) -> None:
     # In-memory data, so that there are files that could be left.
     steps = [node(make_array, "megabytes", "array", name="maker")]
     for name in MARKS:
-        steps.append(node(partial(function, folder, name, _SECONDS), "array", name, name=name))
+        steps.append(node(bound(function, folder, name, _SECONDS), "array", name, name=name))
     used.run(Pipeline(steps), make_catalog(used, {"megabytes": 1}))
 
 
