@@ -76,7 +76,7 @@ def _words(measurements: Sequence[Measurement]) -> str:
 def sentences(results: Results) -> list[str]:
     """Say what could not be measured, and what has been left out here."""
     lines = [
-        f"{one.subject} in `{one.case}`, round {one.round}: {one.message}."
+        f"{one.subject} in `{one.case}`, round {one.round}: {one.message}"
         for one in results.measurements
         if one.status == FAILED
     ]
