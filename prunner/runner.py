@@ -209,7 +209,10 @@ class ParallelRunner(AbstractRunner):
             pipeline, catalog, hook_manager or kedro_internals.no_hooks(), run_id
         ).run()
         if errands.errors:
-            self._give_up(pipeline, catalog, errands)
+            try:
+                self._give_up(pipeline, catalog, errands)
+            finally:
+                del errands  # which has the exception, whose traceback has this frame
 
     def _execution(
         self,
@@ -244,7 +247,7 @@ class ParallelRunner(AbstractRunner):
         try:
             raise error
         finally:
-            del error  # or the exception would refer to itself by its traceback
+            del error, errands, failures  # the exception would refer to itself by its traceback
 
 
 def _are_all(failures: dict[str, BaseException], count: int) -> TypeGuard[dict[str, Exception]]:
