@@ -19,7 +19,9 @@ from benchmarks.load.watch import open_files, peak_of_parent, resident, workers
 from benchmarks.nodes import make_array, total, trivial
 from benchmarks.running import make_catalog, run_once
 
-_FAILS_EVERY, _DIES_EVERY = 10, 25  # runs
+# Not at those runs after which usage is looked at: a run that fails keeps no workers.
+_FAILS_EVERY, _FIRST_FAILS = 10, 4  # runs
+_DIES_EVERY, _FIRST_DIES = 25, 8
 _FIRST_LOOK = 0.1  # of all runs
 _MEMORY_SLACK = 1.1, 5.0  # times, and megabytes more
 # Which worker makes the array is chance, and whoever makes one keeps a file to be written over.
@@ -108,9 +110,9 @@ def _soak(runner: prunner.ParallelRunner, runs: int) -> dict[str, float]:
 
 
 def _run(runner: prunner.ParallelRunner, number: int) -> None:
-    if number % _DIES_EVERY == 0:
+    if number % _DIES_EVERY == _FIRST_DIES:
         _fail(runner, _die, prunner.WorkerDied)
-    elif number % _FAILS_EVERY == 0:
+    elif number % _FAILS_EVERY == _FIRST_FAILS:
         _fail(runner, _raise, ZeroDivisionError)
     else:
         _, outputs = run_once(runner, _pipeline(), {"megabytes": 1, "number": number})
