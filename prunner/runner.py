@@ -234,15 +234,16 @@ class ParallelRunner(AbstractRunner):
         """Suggest how to resume, and raise what went wrong first."""
         error = errands.errors.pop(0)
         done = [pipeline.nodes[step] for step in errands.done]
+        indexed = kedro_internals.IndexedPipeline(pipeline)
         if isinstance(error, Exception):
-            self._suggest_resume_scenario(pipeline, done, catalog)
+            self._suggest_resume_scenario(indexed, done, catalog)
         failures = {pipeline.nodes[step].name: each for step, each in errands.failed.items()}
         if self._options.keep_going and _are_all(failures, len(errands.errors) + 1):
             error = PipelineFailed(
                 failures,
                 [pipeline.nodes[step].name for step in sorted(errands.skipped)],
                 [node.name for node in done],
-                kedro_internals.how_to_resume(pipeline, done, catalog),
+                kedro_internals.how_to_resume(indexed, done, catalog),
             )
         try:
             raise error
