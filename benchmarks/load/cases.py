@@ -32,6 +32,7 @@ class Case:
 
 FULL = (
     Case("nodes", "{:,} trivial nodes in layers and chains", "graphs:many_nodes", 20_000, 400),
+    Case("failure", "{:,} nodes, one of which raises", "graphs:failure", 5_000, 400),
     Case("alive", "{:,} arrays of 20 KB alive at once", "datasets:alive", 5_000, 100),
     Case("inputs", "a node that reads {:,} arrays of 20 KB", "datasets:inputs", 5_000, 100),
     Case(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import Any
 
 from kedro.pipeline import Pipeline, node
@@ -35,6 +36,31 @@ def many_nodes(size: int) -> dict[str, float]:
         f"SequentialRunner with {few:,} nodes, s": _run(SequentialRunner(), few),
         PEAK: peak,
     }
+
+
+def failure(size: int) -> dict[str, float]:
+    """Let a node raise in the first layer of such a graph, when workers have been started."""
+    runner = prunner.ParallelRunner(WORKERS)
+    _fail(runner, _WIDTH * 2)
+    seconds, peak, few = _fail(runner, size), peak_of_parent(), min(size, _SEQUENTIAL)
+    sequential = _fail(SequentialRunner(), few)
+    return {TIME: seconds, PEAK: peak, f"SequentialRunner with {few:,} nodes, s": sequential}
+
+
+def _fail(runner: AbstractRunner, size: int) -> float:
+    pipeline, _ = layers_and_chains(size)
+    failing = node(divide_by_zero, _layer(0, 0), "never", name="failing")
+    whole, start = pipeline + Pipeline([failing]), perf_counter()
+    try:
+        run_once(runner, whole, {"start": 1})
+    except ZeroDivisionError:
+        return perf_counter() - start
+    raise AssertionError("no exception")
+
+
+def divide_by_zero(number: int) -> float:
+    """Raise an exception."""
+    return number / 0
 
 
 def add(one: int, other: int) -> int:
