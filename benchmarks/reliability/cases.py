@@ -35,19 +35,24 @@ class Case:
     anywhere: bool = True
 
 
-_NATIVE = ", in native code that holds the interpreter"
+_NATIVE = ", native code"
 _ACTIONS = {
-    "ctrl-c": "Ctrl-C (SIGINT to the whole process group)",
+    "ctrl-c": "Ctrl-C",
     "sigterm": "SIGTERM to the parent only",
     "sigkill": "SIGKILL of the parent",
 }
 
 ALL = (
     Case("killed", "a worker is killed in the middle of a node", "failing:killed"),
-    Case("killed-others", "the same, another node runs", "failing:killed", others=1),
+    Case("killed-others", "a worker is killed while another node runs", "failing:killed", others=1),
     Case("raises", "a node raises", "failing:raises"),
-    Case("raises-others", "the same, another node runs", "failing:raises", others=1),
-    Case("raises-waiting", "the same, and four more could start", "failing:raises", others=5),
+    Case("raises-others", "a node raises while another one runs", "failing:raises", others=1),
+    Case(
+        "raises-waiting",
+        "a node raises while another one runs, four more could start",
+        "failing:raises",
+        others=5,
+    ),
     *(
         Case(
             f"{action}-native" if native else action,

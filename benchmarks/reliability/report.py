@@ -20,10 +20,12 @@ Failures are timed from inside: the node notes the time just before it raises or
 Each other node takes {OTHERS_TAKE:g} s ({OTHERS_TAKE_QUICK:g} s with `--quick`), of which 0.2 s
 are over at that moment. Both runners let nodes that run go on.
 
-What is stopped is a script with two nodes that would go on for a minute. *All workers* are all
-processes that it has started, but for resource trackers; *files* are those in its temporary folder
-and in shared memory; *2 s later* is after the end of the script and of its workers. `> N` stands
-for what was still there after N seconds, which is waited for once only.
+What is stopped is a script with two nodes that would go on for a minute: they sleep, or are in
+*native code* that holds the interpreter. Ctrl-C is SIGINT to the whole process group, as a
+terminal sends it. *All workers* are all processes that the script has started, but for resource
+trackers; *files* are those in its temporary folder and in shared memory; *2 s later* is after the
+end of the script and of its workers. `> N` stands for what was still there after N seconds, which
+is waited for once only.
 """
 
 
