@@ -72,7 +72,7 @@ def sentences(results: Results) -> list[str]:
     for one in results.measurements:
         further = {k: v for k, v in one.figures.items() if k not in (TIME, SEQUENTIAL, PEAK)}
         if further:
-            said = "; ".join(f"{name} {_plain(value)}" for name, value in further.items())
+            said = "; ".join(f"{name}: {_plain(value)}" for name, value in further.items())
             lines.append(f"`{one.case}`: {said}.")
     return lines
 

@@ -76,13 +76,13 @@ class Usage:
     def figures(self, runs: int) -> dict[str, float]:
         """The same as figures by their names."""
         found = {
-            "parent, MB": self.parent,
-            "worker, MB": self.workers,
+            "MB of the parent": self.parent,
+            "MB of a worker": self.workers,
             "files of the parent": self.files,
             "files of a worker": self.worker_files,
             "threads": self.threads,
         }
-        return {f"after {runs}: {name}": value for name, value in found.items()}
+        return {f"{name} after {runs} runs": value for name, value in found.items()}
 
 
 def kept(runs: int) -> dict[str, float]:

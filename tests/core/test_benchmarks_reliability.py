@@ -131,7 +131,7 @@ def test_load_sentences_have_further_figures(loaded: Results) -> None:
         "`bad`: Boom.",
         "`slow`: ended after 1 s",
         "`untidy`: 2 processes left",
-        "`good`: workers used 4; half, s 0.25.",
+        "`good`: workers used: 4; half, s: 0.25.",
     ]
 
 
