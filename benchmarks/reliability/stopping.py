@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -46,6 +47,8 @@ def stopped(request: Request) -> Answer:
                 kill(process)
             script.kill()
             script.wait()
+            for place in _in_shared_memory(script.pid):
+                _remove(place)
 
 
 def _start(request: Request, folder: Path) -> subprocess.Popen[bytes]:
@@ -115,6 +118,17 @@ def _watch(
 
 def _files(temporary: Path, pid: int) -> list[Path]:
     """What the script has left: in its own folder for temporary files, and in shared memory."""
-    places = [temporary, *_SHARED_MEMORY.glob(f"*-{pid}-*")]
+    places = [temporary, *_in_shared_memory(pid)]
     found = [each for place in places for each in (place, *place.rglob("*"))]
     return [each for each in found if not each.is_dir()]
+
+
+def _in_shared_memory(pid: int) -> list[Path]:
+    return list(_SHARED_MEMORY.glob(f"*-{pid}-*"))
+
+
+def _remove(place: Path) -> None:
+    if place.is_dir():
+        shutil.rmtree(place, ignore_errors=True)
+    else:
+        place.unlink(missing_ok=True)
