@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import multiprocessing
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 SUITES = {
     "floors": "prunner against what the machine allows: calls, copies, bounds, imports",
+    "load": "many nodes, datasets, workers and runs: right, in time, and nothing left",
     "peers": "the same graphs through Dask, Ray, joblib, pipefunc, Kedro's runners and prunner",
+    "reliability": "how long failing and being stopped take, beside Kedro's own runner",
     "start-methods": "fork, spawn, forkserver and loky under prunner, against Kedro's own runners",
 }
-_ROUNDS = {"floors": 5, "peers": 3, "start-methods": 3}
+_ROUNDS = {"floors": 5, "load": 1, "peers": 3, "reliability": 3, "start-methods": 3}
+# Seconds per process; with "reliability" those after which what is still there is given up.
+_LIMITS = {"load": 600.0, "peers": 60.0, "reliability": 15.0, "start-methods": 60.0}
 _NEEDED = ("matplotlib", "pyperf", "numpy", "kedro", "prunner")
 
 
@@ -79,9 +84,15 @@ def _parser() -> argparse.ArgumentParser:
             metavar="NAME,...",
             help="default: all; a wrong name lists them",
         )
-        if name != "floors":
+        if name in _LIMITS:
+            seconds = _LIMITS[name]
+            what = "until it is given up" if name == "reliability" else "per process"
+            usual = f"seconds {what} (default: {seconds:g})"
+            suite.add_argument("--limit", type=_positive, default=seconds, help=usual)
+        if name in ("load", "reliability"):
+            methods = (*multiprocessing.get_all_start_methods(), "loky")
             suite.add_argument(
-                "--limit", type=_positive, default=60.0, help="seconds per process (default: 60)"
+                "--start-method", choices=methods, default="loky", help="prunner's (default: loky)"
             )
     report = commands.add_parser("report", help="write RESULTS.md from the files of suites")
     report.add_argument("files", type=_existing_file, nargs="+", metavar="FILE.json")

@@ -94,18 +94,19 @@ class TreeWatcher(threading.Thread):
         """End the tree, but for the processes that clean up after it and then end themselves."""
         self._sample()
         for process in self._seen.values():
-            if not _cleans_up(process):
-                _kill(process)
+            if not cleans_up(process):
+                kill(process)
 
     def _end_remaining(self) -> int:
         rest = [process for process in self._seen.values() if process.pid != self._root]
-        alive = [process for process in psutil.wait_procs(rest, _GRACE)[1] if _runs(process)]
+        alive = [process for process in psutil.wait_procs(rest, _GRACE)[1] if runs(process)]
         for process in alive:
-            _kill(process)
+            kill(process)
         return len(alive)
 
 
-def _runs(process: psutil.Process) -> bool:
+def runs(process: psutil.Process) -> bool:
+    """True if a process has not ended."""
     try:
         # What nobody has waited for yet has ended all the same.
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
@@ -113,14 +114,16 @@ def _runs(process: psutil.Process) -> bool:
         return False
 
 
-def _cleans_up(process: psutil.Process) -> bool:
+def cleans_up(process: psutil.Process) -> bool:
+    """True for a process that cleans up after others and then ends itself."""
     try:
         return any("resource_tracker" in part for part in process.cmdline())
     except psutil.Error:
         return False
 
 
-def _kill(process: psutil.Process) -> None:
+def kill(process: psutil.Process) -> None:
+    """End a process if it is still there."""
     try:
         process.kill()
     except psutil.Error:

@@ -29,6 +29,8 @@ class Measurement:
         left_behind: How many processes outlived it and had to be ended.
         runs: Number of nodes and seconds of each call of ``run``.
         message: The last line of output, unless all went well.
+        figures: What else was measured, by names that tell the unit.
+        words: What else there is to say of it.
     """
 
     round: int
@@ -40,6 +42,8 @@ class Measurement:
     left_behind: int = 0
     runs: tuple[tuple[int, float], ...] = ()
     message: str = ""
+    figures: Mapping[str, float] = field(default_factory=dict)
+    words: str = ""
 
 
 @dataclass

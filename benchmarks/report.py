@@ -9,7 +9,9 @@ from pathlib import Path
 
 from benchmarks import start_methods_report
 from benchmarks.floors import report as floors_report
+from benchmarks.load import report as load_report
 from benchmarks.peers import report as peers_report
+from benchmarks.reliability import report as reliability_report
 
 _HOME = Path(__file__).resolve().parent
 _HEAD = """\
@@ -23,6 +25,8 @@ _SECTIONS = {
     "floors": floors_report.section,
     "peers": peers_report.section,
     "start-methods": start_methods_report.section,
+    "reliability": reliability_report.section,
+    "load": load_report.section,
 }
 
 

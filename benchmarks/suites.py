@@ -73,9 +73,44 @@ def peers(options: argparse.Namespace) -> int:
     return 0
 
 
+def reliability(options: argparse.Namespace) -> int:
+    """Run the suite ``reliability`` and return the exit code."""
+    from benchmarks.reliability import cases, report, suite
+    from benchmarks.rounds import Plan
+
+    chosen = _chosen(cases.select, options)
+    file = _file(options, "reliability")
+    subjects = cases.subjects(options.start_method, options.quick)
+    plan = Plan(chosen, subjects, options.rounds, options.limit, options.quick)
+    results = suite.measure_all(plan, lambda so_far: so_far.write(file))
+    print(f"\n{report.table(results)}")
+    _print_list(report.sentences(results))
+    _print_files([file])
+    return 0
+
+
+def load(options: argparse.Namespace) -> int:
+    """Run the suite ``load`` and return the exit code."""
+    from benchmarks.load import cases, report, suite
+    from benchmarks.rounds import Plan
+    from benchmarks.subjects import PRUNNER, Subject
+
+    chosen = _chosen(lambda only: cases.select(options.quick, only), options)
+    file = _file(options, "load")
+    subjects = [Subject(PRUNNER, options.start_method)]
+    plan = Plan(chosen, subjects, options.rounds, options.limit, options.quick)
+    results = suite.measure_all(plan, lambda so_far: so_far.write(file))
+    print(f"\n{report.table(results)}")
+    _print_list(report.sentences(results))
+    _print_files([file])
+    return 1 if report.troubles(results) else 0
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "floors": floors,
+    "load": load,
     "peers": peers,
+    "reliability": reliability,
     "start-methods": start_methods,
 }
 

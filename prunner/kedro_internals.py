@@ -18,12 +18,12 @@ from kedro.io import (
     SharedMemoryDataset,
 )
 from kedro.io.memory_dataset import _EMPTY
+from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from kedro.pipeline.transcoding import _strip_transcoding
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
-    from kedro.pipeline import Pipeline
     from pluggy import PluginManager
 
 NO_DATA = _EMPTY
@@ -52,6 +52,26 @@ def how_to_resume(
         return None
     names = _find_nodes_to_resume_from(pipeline, unfinished, catalog)
     return f'--from-nodes "{",".join(sorted(names))}"'
+
+
+class IndexedPipeline(Pipeline):
+    """A pipeline that finds at once which nodes make datasets, for suggestions how to resume.
+
+    Kedro's own first collects the names of all datasets, and is asked once for each node: with
+    thousands of these an exception would reach the caller after minutes.
+
+    Args:
+        pipeline: The pipeline.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        vars(self).update(vars(pipeline))
+        exact = {output: node for node in pipeline.nodes for output in node.outputs}
+        self._makers = {strip_transcoding(name): node for name, node in exact.items()} | exact
+
+    def only_nodes_with_outputs(self, *outputs: str) -> Pipeline:
+        """Like Kedro's own; what the pipeline does not know has no node."""
+        return Pipeline({self._makers[name] for name in outputs if name in self._makers})
 
 
 def no_hooks() -> PluginManager:

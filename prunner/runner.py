@@ -222,10 +222,14 @@ class ParallelRunner(AbstractRunner):
         try:
             execution.run()
         except KeyboardInterrupt:
-            self._suggest_resume_scenario(pipeline, _done(pipeline, execution.errands), catalog)
+            done = _done(pipeline, execution.errands)
+            self._suggest_resume_scenario(kedro_internals.IndexedPipeline(pipeline), done, catalog)
             raise
         if execution.errands is not None and execution.errands.errors:
-            self._give_up(pipeline, catalog, execution.errands)
+            try:
+                self._give_up(pipeline, catalog, execution.errands)
+            finally:
+                del execution  # which has the exception, whose traceback has this frame
 
     def _execution(
         self,
@@ -247,20 +251,21 @@ class ParallelRunner(AbstractRunner):
         """Suggest how to resume, and raise what went wrong."""
         error = self._take_most_urgent(errands.errors)
         done = _done(pipeline, errands)
+        indexed = kedro_internals.IndexedPipeline(pipeline)
         if isinstance(error, Exception):
-            self._suggest_resume_scenario(pipeline, done, catalog)
+            self._suggest_resume_scenario(indexed, done, catalog)
         failures = {pipeline.nodes[step].name: each for step, each in errands.failed.items()}
         if self._options.keep_going and _are_all(failures, len(errands.errors) + 1):
             error = PipelineFailed(
                 failures,
                 [pipeline.nodes[step].name for step in sorted(errands.skipped)],
                 [node.name for node in done],
-                kedro_internals.how_to_resume(pipeline, done, catalog),
+                kedro_internals.how_to_resume(indexed, done, catalog),
             )
         try:
             raise error
         finally:
-            del error  # or the exception would refer to itself by its traceback
+            del error, errands, failures  # the exception would refer to itself by its traceback
 
     def _take_most_urgent(self, errors: list[BaseException]) -> BaseException:
         """Take the first error out or, where a run goes on, one that may be in no group."""

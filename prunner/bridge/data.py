@@ -5,8 +5,8 @@ a folder. A reader maps the file privately, copy on write: nothing is copied unt
 writes, everybody may write, nobody sees what another one wrote. Small objects need no file and
 ride in the message.
 
-Covers: files, maps, sizes, removal; with ``recycling`` and ``locks``, the only rooms that open data
-files.
+Covers: files, sizes, removal; with ``maps``, ``recycling`` and ``locks``, the only rooms that open
+data files.
 Does not cover: which dataset is which and when it is released (``dispatcher``).
 """
 
@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
-import mmap
 import os
 import pickle
 import shutil
@@ -26,8 +25,7 @@ from typing import Any, Protocol
 
 from kedro.io import DatasetError, MemoryDataset
 
-from prunner.bridge import owners, recycling
-from prunner.bridge.locks import map_locked
+from prunner.bridge import maps, owners, recycling
 from prunner.bridge.packing import pack, unpack
 from prunner.bridge.recycling import FreeFiles, OwnFiles, is_recycled, write_all
 from prunner.bridge.refs import DataRef
@@ -167,12 +165,7 @@ class Exchange:
         if ref.inline is not None:
             return memoryview(bytearray(ref.inline))
         assert ref.path is not None
-        if is_recycled(ref.path, ref.size):
-            return memoryview(map_locked(ref.path, ref.size))
-        with open(ref.path, "rb") as file:
-            if self._mapped:
-                return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
-            return memoryview(bytearray(file.read()))
+        return maps.view(ref.path, ref.size, mapped=self._mapped)
 
     def _write(self, parts: Sequence[bytes | memoryview], size: int) -> str:
         name = f"{os.getpid()}-{next(_numbers)}"

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 import traceback
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -139,5 +140,15 @@ def _frames(tb: TracebackType | None) -> str:
 def _traceback(frames: str) -> TracebackType | None:
     if not frames:
         return None
-    made: TracebackType | None = tblib.Traceback.from_string(frames, strict=False).as_traceback()
-    return made
+    made: list[TracebackType | None] = []
+    # On a thread of its own: frames made here would refer to those of all callers, and so to the
+    # exception itself. A run that fails would keep its data until garbage is collected.
+    thread = threading.Thread(target=lambda: made.append(_make(frames)), name="prunner-traceback")
+    thread.start()
+    thread.join()
+    return made.pop() if made else None
+
+
+def _make(frames: str) -> TracebackType | None:
+    found: TracebackType | None = tblib.Traceback.from_string(frames, strict=False).as_traceback()
+    return found

@@ -10,7 +10,6 @@ Linux only; elsewhere nothing is locked, as nothing is written over.
 
 from __future__ import annotations
 
-import mmap
 import os
 import sys
 from typing import BinaryIO
@@ -61,21 +60,3 @@ else:
 
     def unlock(file: BinaryIO) -> None:
         """Nothing is locked."""
-
-
-def map_locked(path: str, size: int) -> mmap.mmap:
-    """Map a file privately, and keep it from being written over as long as the map is there.
-
-    Args:
-        path: The file.
-        size: How many of its bytes are wanted.
-
-    Returns:
-        A map, copy on write.
-
-    Raises:
-        FileNotFoundError: If the data has been released.
-    """
-    with open(path, "rb") as file:
-        lock_shared(file, path)
-        return mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY)

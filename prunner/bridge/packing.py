@@ -28,7 +28,7 @@ from prunner.errors import DataTransferError
 
 _MARK = b"prunner\0"  # a pickle of protocol 2 or newer begins with the byte 0x80
 _MAIN = b"__main__"
-_ALIGNMENT = 64  # bytes; a cache line, and more than any array element needs
+ALIGNMENT = 64  # bytes; a cache line, and more than any array element needs
 
 
 def pack(value: Any) -> tuple[list[bytes | memoryview], int]:
@@ -128,7 +128,7 @@ def _layout(lengths: Sequence[int]) -> tuple[list[int], int]:
     position = 8 * (2 + len(lengths))
     offsets = []
     for length in lengths:
-        position = -(-position // _ALIGNMENT) * _ALIGNMENT
+        position = -(-position // ALIGNMENT) * ALIGNMENT
         offsets.append(position)
         position += length
     return offsets, position

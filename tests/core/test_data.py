@@ -17,7 +17,7 @@ from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.pipeline import node, pipeline
 
 from prunner.bridge import data as data_module
-from prunner.bridge import recycling
+from prunner.bridge import maps, recycling
 from prunner.bridge.data import INLINE_LIMIT, Exchange, ExchangeDataset
 from prunner.errors import DataTransferError
 from prunner.memory import share_inputs
@@ -524,3 +524,26 @@ def test_an_input_of_several_nodes_is_written_once_and_a_small_one_not_at_all(ex
     assert [str(path) for path in files_of(exchange)] == [refs["large"].path]
     assert refs["parameters"].path is None
     assert exchange.get(refs["parameters"]) == {"a": 1}
+
+
+# --- maps ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [maps._MAPPED_FROM, recycling.RECYCLED_FROM])
+def test_there_are_few_maps_at_once(exchange, monkeypatch, size):
+    monkeypatch.setattr(maps, "_MOST_MAPS", len(maps._maps) + 2)
+    refs = [exchange.put(np.full(size, i, dtype=np.uint8)) for i in range(4)]
+    arrays = [exchange.get(ref) for ref in refs]
+    assert len(maps._maps) == maps._MOST_MAPS - (0 if os.name == "posix" else 2)
+    assert [array.sum() for array in arrays] == [size * i for i in range(4)]
+    arrays[3][:] = 1  # what was not mapped is private, too
+    assert exchange.get(refs[3]).sum() == 3 * size
+    arrays.clear()
+    assert not len(maps._maps) > maps._MOST_MAPS - 2
+
+
+def test_small_files_are_not_mapped(exchange):
+    before = len(maps._maps)
+    array = exchange.get(exchange.put(np.ones(INLINE_LIMIT * 2, dtype=np.uint8)))
+    assert array.flags.writeable
+    assert len(maps._maps) == before

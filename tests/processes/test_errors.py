@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import sys
 import threading
+import weakref
 from dataclasses import dataclass
 from multiprocessing.connection import Listener
 
@@ -181,3 +183,24 @@ def test_a_node_in_flight_ends_and_counts(start_method, caplog):
     assert catalog.load("y") == 1
     assert "There are 1 nodes that have not run" in caplog.text
     assert '--from-nodes "fails"' in caplog.text
+
+
+def raise_row_error(_):
+    raise RowError("as it is to be")
+
+
+@pytest.mark.parametrize("on_error", ["stop", "continue"])
+def test_an_exception_does_not_refer_to_itself(on_error):
+    """Else what a failed run had in memory would stay until garbage is collected."""
+    runner = ParallelRunner(1, on_error=on_error)
+    one = Pipeline([node(raise_row_error, "a", "b")])
+    gc.collect()
+    gc.disable()
+    try:
+        try:
+            runner.run(one, DataCatalog({"a": MemoryDataset(1)}))
+        except Exception as error:
+            found = weakref.ref(getattr(error, "exceptions", [error])[0])
+        assert found() is None
+    finally:
+        gc.enable()
