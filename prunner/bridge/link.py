@@ -85,13 +85,13 @@ class Link:
         """Take all that has arrived, in one go where the system allows it."""
         if sys.platform == "win32":
             self._arrived.append(self._connection.recv_bytes())
-            return
-        while len(self._incomplete) < self._needed:
-            data = os.read(self._connection.fileno(), _PIECE)
-            if not data:
-                raise EOFError
-            self._incomplete += data
-        self._split()
+        else:
+            while len(self._incomplete) < self._needed:
+                data = os.read(self._connection.fileno(), _PIECE)
+                if not data:
+                    raise EOFError
+                self._incomplete += data
+            self._split()
 
     def _split(self) -> None:
         """Note the messages that are complete, and how much has to arrive for the next one."""

@@ -117,12 +117,11 @@ def make_folder(path: str) -> int | None:
 
 def lock(descriptor: int) -> bool:
     """Let nobody else believe that an open file is left over; whether that worked."""
-    if sys.platform == "win32":
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
     return True
 
 
@@ -197,13 +196,12 @@ def _remove(path: str) -> bool:
 
 
 def _locked(path: str) -> int | None:
-    if sys.platform == "win32":
-        return None
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    except OSError:
-        return None
-    if lock(descriptor):
-        return descriptor
-    os.close(descriptor)
+    if sys.platform != "win32":
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        except OSError:
+            return None
+        if lock(descriptor):
+            return descriptor
+        os.close(descriptor)
     return None

@@ -11,6 +11,7 @@ import contextlib
 import faulthandler
 import os
 import signal
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -21,7 +22,8 @@ _MOST = 20_000  # characters
 _PATIENCE = 0.5  # seconds for the stacks to be written
 _GLANCE = 0.01  # seconds between two looks at the file
 # "Out of time": whoever uses it for something else loses no more than the stacks.
-_SIGNAL = getattr(signal, "SIGXCPU", None)
+if sys.platform != "win32":
+    _SIGNAL = signal.SIGXCPU
 
 _file: int | None = None
 _path = ""
@@ -42,7 +44,7 @@ def write_crashes_to(path: str) -> None:
     _file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     owners.lock(_file)
     faulthandler.enable(_file, all_threads=False)
-    if _SIGNAL is not None:
+    if sys.platform != "win32":
         faulthandler.register(_SIGNAL, _file, all_threads=True)
 
 
@@ -58,7 +60,7 @@ def leave_nothing() -> None:
     if _file is None:
         return
     faulthandler.disable()
-    if _SIGNAL is not None:
+    if sys.platform != "win32":
         faulthandler.unregister(_SIGNAL)
     with contextlib.suppress(OSError):
         os.close(_file)  # Windows removes no file that is open
@@ -75,11 +77,12 @@ def ask_for_stacks(pid: int) -> bool:
     Returns:
         False where there is no signal for that.
     """
-    if _SIGNAL is None:
+    if sys.platform == "win32":
         return False
-    with contextlib.suppress(OSError):
-        os.kill(pid, _SIGNAL)
-    return True
+    else:  # noqa: RET505 - for mypy, which looks at one platform at a time
+        with contextlib.suppress(OSError):
+            os.kill(pid, _SIGNAL)
+        return True
 
 
 def wait_for_stacks(path: Path) -> None:
