@@ -79,7 +79,7 @@ def ask_for_stacks(pid: int) -> bool:
     """
     if sys.platform == "win32":
         return False
-    else:  # noqa: RET505 - for mypy, which looks at one platform at a time
+    else:
         with contextlib.suppress(OSError):
             os.kill(pid, _SIGNAL)
         return True
