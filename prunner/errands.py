@@ -23,7 +23,7 @@ from prunner.bridge.hooks import HookDesk
 from prunner.bridge.logs import handle_here
 from prunner.bridge.phases import PhaseWatch
 from prunner.bridge.refs import DataRef
-from prunner.errors import DataTransferError, WorkerDied, described
+from prunner.errors import DataTransferError, WorkerDied
 from prunner.events import (
     AnswerHook,
     End,
@@ -41,7 +41,8 @@ from prunner.events import (
 )
 from prunner.kedro_internals import strip_transcoding
 from prunner.memory import Loans, share
-from prunner.planning.decisions import GiveUp, Hold, Retry
+from prunner.outcomes import Outcomes
+from prunner.planning.decisions import GiveUp, Retry
 from prunner.planning.policy import NO_POLICY, RunPolicy, is_one_of
 
 if TYPE_CHECKING:
@@ -74,9 +75,7 @@ class Errands:
     Attributes:
         done: The steps that are done.
         seconds: How long each of them took.
-        errors: What went wrong for good, in the order in which it was noticed.
-        failed: The steps that failed for good, each with its error.
-        skipped: The steps that were not run since one that they depend on had failed.
+        outcomes: What went wrong.
     """
 
     def __init__(  # noqa: PLR0913 - the arguments of Kedro's _run and what belongs to the run
@@ -95,11 +94,8 @@ class Errands:
     ) -> None:
         self.done: list[int] = []
         self.seconds: dict[int, float] = {}
-        self.errors: list[BaseException] = []
-        self.failed: dict[int, BaseException] = {}
-        self.skipped: set[int] = set()
+        self.outcomes = Outcomes([node.name for node in nodes], logger)
         self._raised_here: dict[int, tuple[BaseException, str]] = {}
-        self._history: defaultdict[int, list[str]] = defaultdict(list)  # of tries that failed
         self._done_here: set[int] = set()
         self._plan = plan
         self._nodes = nodes
@@ -129,7 +125,7 @@ class Errands:
         """
         while self._do(_next_of(errands), pool, report):
             pass
-        self.errors += self._loans.settle(self._suspects)
+        self.outcomes.errors += self._loans.settle(self._suspects)
 
     def close(self) -> None:
         """Give the catalog its own datasets back, however the run has ended."""
@@ -149,9 +145,9 @@ class Errands:
             case RunHere(step):
                 report(self._run_here(step))
             case NoteHeld(hold):
-                self._note_held(hold)
+                self.outcomes.note_held(hold)
             case NoteError(error):
-                self._append(error)
+                self.outcomes.append(error)
             case NoteFailed() | NoteFailedHere() | NoteDeath():
                 self._note(errand)
             case ReleaseDataset(dataset):
@@ -190,7 +186,7 @@ class Errands:
                 self._note_failed(message, outcome)
             case NoteFailedHere(step, outcome):
                 error, phase = self._raised_here.pop(step)
-                self._note_outcome(step, error, outcome, (phase, "the main process"))
+                self.outcomes.note(step, error, outcome, (phase, "the main process"))
             case NoteDeath(error, step, outcome):
                 self._note_death(error, step, outcome)
 
@@ -200,7 +196,7 @@ class Errands:
         del self._desks[message.step]
         error = failures.restore(message.failure)
         where = f"worker process {message.pid}"
-        self._note_outcome(message.step, error, outcome, (message.phase, where))
+        self.outcomes.note(message.step, error, outcome, (message.phase, where))
 
     def _note_death(
         self, error: WorkerDied, step: int | None, outcome: Retry | GiveUp | None
@@ -212,55 +208,7 @@ class Errands:
         if isinstance(outcome, GiveUp):
             # Loading them again, here, might be what ended the worker.
             self._suspects.update(self._plan.steps[step].inputs)
-        self._note_outcome(step, error, outcome)
-
-    def _note_held(self, hold: Hold) -> None:
-        name, room = self._nodes[hold.step].name, f"{hold.room / 1e6:,.0f} MB"
-        waits = "would have waited" if hold.only_said else "waits"
-        reason = (
-            f"less than {room} may be used"
-            if hold.need is None
-            else f"it has needed {hold.need / 1e6:,.0f} MB, and {room} may be used"
-        )
-        self._logger.info("Node '%s' %s for memory: %s.", name, waits, reason)
-
-    def _note_outcome(
-        self,
-        step: int,
-        error: BaseException,
-        outcome: Retry | GiveUp,
-        place: tuple[str, str] | None = None,
-    ) -> None:
-        """A step has failed: remember the error, or say that it is tried again."""
-        name = self._nodes[step].name
-        before = self._history[step]
-        if isinstance(outcome, Retry):
-            before.append(described(error))
-            when = f" in {outcome.delay:g} s" if outcome.delay else ""
-            how = ", with nothing else beside it" if outcome.alone else ""
-            self._logger.warning(
-                "Node '%s' failed and will be tried again%s%s. %s", name, when, how, before[-1]
-            )
-            return
-        if place is not None:
-            self._add_note(error, f"Node '{name}' failed while {place[0]}, in {place[1]}.")
-        if before:
-            told = "\n".join(f"{number}. {text}" for number, text in enumerate(before, 1))
-            self._add_note(error, f"Node '{name}' was tried {len(before) + 1} times:\n{told}")
-        self.failed[step] = error
-        self.skipped.update(outcome.skipped)
-        self._append(error)
-
-    def _add_note(self, error: BaseException, text: str) -> None:
-        try:
-            error.add_note(text)  # type: ignore[attr-defined, unused-ignore]
-        except Exception:  # Python 3.10 has no notes, a frozen exception takes none
-            self._logger.error(text)
-
-    def _append(self, error: BaseException) -> None:
-        if self.errors:  # where the run stops, only one can be raised
-            self._logger.error("Another error of this run: %s", described(error))
-        self.errors.append(error)
+        self.outcomes.note(step, error, outcome)
 
     def _forget(self, saved: Iterable[str]) -> None:
         """Let no dataset that another process saved go on with what it had listed before."""

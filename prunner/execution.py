@@ -32,8 +32,8 @@ from prunner.processes.book import RunBook, write_book
 from prunner.processes.freshness import NO_CODE
 from prunner.processes.keeper import WorkerKind
 from prunner.processes.pool import WorkerPool
-from prunner.processes.process import why_no_workers
 from prunner.processes.project import ProjectState
+from prunner.processes.starting import why_no_workers
 from prunner.processes.worker import Preload, packed_setup
 
 if TYPE_CHECKING:

@@ -25,8 +25,8 @@ from prunner.options import (
     threads_that_fit,
 )
 from prunner.processes.keeper import WorkerKind, keeper
-from prunner.processes.process import why_no_workers
 from prunner.processes.project import ProjectState
+from prunner.processes.starting import why_no_workers
 from prunner.processes.worker import Preload, packed_setup
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ class ParallelRunner(AbstractRunner):
             done = _done(pipeline, execution.errands)
             self._suggest_resume_scenario(kedro_internals.IndexedPipeline(pipeline), done, catalog)
             raise
-        if execution.errands is not None and execution.errands.errors:
+        if execution.errands is not None and execution.errands.outcomes.errors:
             try:
                 self._give_up(pipeline, catalog, execution.errands)
             finally:
@@ -249,23 +249,25 @@ class ParallelRunner(AbstractRunner):
         self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any], errands: Errands
     ) -> NoReturn:
         """Suggest how to resume, and raise what went wrong."""
-        error = self._take_most_urgent(errands.errors)
+        outcomes, names = errands.outcomes, [node.name for node in pipeline.nodes]
+        error = self._take_most_urgent(outcomes.errors)
         done = _done(pipeline, errands)
         indexed = kedro_internals.IndexedPipeline(pipeline)
         if isinstance(error, Exception):
             self._suggest_resume_scenario(indexed, done, catalog)
-        failures = {pipeline.nodes[step].name: each for step, each in errands.failed.items()}
-        if self._options.keep_going and _are_all(failures, len(errands.errors) + 1):
+        failures = {names[step]: each for step, each in outcomes.failed.items()}
+        if self._options.keep_going and _are_all(failures, len(outcomes.errors) + 1):
             error = PipelineFailed(
                 failures,
-                [pipeline.nodes[step].name for step in sorted(errands.skipped)],
+                [names[step] for step in sorted(outcomes.skipped)],
                 [node.name for node in done],
                 kedro_internals.how_to_resume(indexed, done, catalog),
             )
         try:
             raise error
         finally:
-            del error, errands, failures  # the exception would refer to itself by its traceback
+            # Or the exception would refer to itself by its traceback.
+            del error, errands, outcomes, failures
 
     def _take_most_urgent(self, errors: list[BaseException]) -> BaseException:
         """Take the first error out or, where a run goes on, one that may be in no group."""

@@ -269,38 +269,6 @@ class Scheduler:
         for step in self._for_workers.take(steps):
             self._enqueue_if_ready(step)
 
-    def validate(self) -> None:
-        """Check every invariant.
-
-        Raises:
-            AssertionError: If the state contradicts itself.
-        """
-        waiting = [step for worker in self.batches.workers for step in self.batches.of(worker)]
-        placed = [*self.running.values(), *waiting]
-        queued = [*self._for_workers, *self._for_parent]
-        assert len(placed) == len(set(placed)), "a step runs twice"
-        assert set(placed) == set(self._place), "a step is not where it was started"
-        assert not (self.done | self.failed | set(placed)) & set(queued), (
-            "a queued step has started"
-        )
-        assert len(queued) == len(set(queued)), "a step is queued twice"
-        assert not set(self._idle) & set(self.running), "a worker is idle and busy"
-        assert set(self.batches.workers) <= set(self.running), "a step waits behind nothing"
-        for index in {*self.done, *self.failed, *queued, *self.running.values()}:
-            assert self.plan.steps[index].parents <= self.done, "a step came before its parent"
-        for worker in self.batches.workers:
-            before = self.done | {self.running[worker]}
-            for index in self.batches.of(worker):
-                assert self.plan.steps[index].parents <= before, "a step came before its parent"
-                before.add(index)
-        for worker, index in self.running.items():
-            assert (worker == PARENT) == (index in self.pinned), "a step runs in the wrong place"
-        assert not self.pinned & set(waiting), "a step waits in the wrong place"
-        assert all(n >= 0 for n in self._needs.loads_left.values()), "released too early"
-        alone = self._alone is not None or self._to_be_alone - self._waiting
-        if self._open and not self.stopping and not alone and not self.is_holding:
-            assert not (self._idle and self._for_workers), "a worker idles though work is ready"
-
     def _enqueue_if_ready(self, index: int) -> None:
         held = index in self._waiting or index in self.failed or index in self.skipped
         if not self._missing[index] and index not in self._place and not held:

@@ -21,35 +21,30 @@ executor. Does not cover: which worker does what (``pool``), and how long it sta
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import multiprocessing
 import queue
-import signal
-import sys
 import threading
 import time
-import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import wait as wait_for
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from loky.process_executor import LokyRecursionError, ProcessPoolExecutor, _threads_wakeups
+from loky.process_executor import ProcessPoolExecutor, _threads_wakeups
 
 from prunner.bridge import link as links
 from prunner.bridge.link import Link
 from prunner.bridge.messages import EndRun, FromWorker, Ready, StartFailed, WorkerGone, WriteStacks
-from prunner.processes import main_module, tree, worker
+from prunner.processes import tree, worker
 from prunner.processes.crashes import ask_for_stacks, crash_file, read_crash, wait_for_stacks
 from prunner.processes.freshness import Stamp, are_unchanged
 from prunner.processes.guard import guard
 from prunner.processes.orders import STOP
+from prunner.processes.starting import FORKING, interpreter_options, starting
 
 GRACE = 5.0  # seconds that a worker has to end by itself after it was told to
 _logger = logging.getLogger("kedro.runner.prunner")
-
-FORKING = ("fork", "forkserver")  # start methods
 
 
 class WorkerProcess:
@@ -85,9 +80,9 @@ class WorkerProcess:
             context=multiprocessing.get_context(start_method),
             initializer=worker.initialize,
             initargs=(theirs, their_orders, self._setup, str(self._crash_file)),
-            env=_interpreter_options(),
+            env=interpreter_options(),
         )
-        with _starting(start_method):
+        with starting(start_method):
             self._future = self._executor.submit(
                 worker.serve,
                 start_method in FORKING,
@@ -274,60 +269,3 @@ def _join(each: WorkerProcess, deadline: float) -> None:
     each._orders.close()
     each._crash_file.unlink(missing_ok=True)
     guard.forget(each._process.pid)
-
-
-def _interpreter_options() -> dict[str, str]:
-    """Options of this interpreter as environment variables; loky hands on none of them.
-
-    The worker's environment is made that of this process again before a node runs.
-    """
-    options = {
-        "PYTHONUTF8": "1" if sys.flags.utf8_mode else "",
-        "PYTHONWARNINGS": ",".join(sys.warnoptions),
-        "PYTHONDEVMODE": "1" if sys.flags.dev_mode else "",
-        "PYTHONOPTIMIZE": str(sys.flags.optimize or ""),
-    }
-    return {name: value for name, value in options.items() if value}
-
-
-def why_no_workers(start_method: str) -> str | None:
-    """Say why this process cannot start workers; ``None`` if it can.
-
-    Args:
-        start_method: How they would be started.
-    """
-    if multiprocessing.current_process().daemon:
-        return "this process is itself a worker of a pool and may not start others"
-    try:
-        # loky checks how deep pools are nested; it starts nothing before the first call.
-        ProcessPoolExecutor(1, context=multiprocessing.get_context(start_method)).shutdown()
-    except LokyRecursionError as error:
-        return f"this process is itself a worker and may not start others: {error}"
-    return None
-
-
-@contextlib.contextmanager
-def _no_interrupts() -> Iterator[None]:
-    """Let the new process hear of Ctrl-C when it knows what to do: it would print a traceback."""
-    if sys.platform == "win32":
-        yield
-    else:
-        former = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-        try:
-            yield
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, former)
-
-
-@contextlib.contextmanager
-def _starting(start_method: str) -> Iterator[None]:
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(main_module.not_imported())
-        if start_method != "forkserver":  # which keeps what it is started with
-            stack.enter_context(_no_interrupts())
-        if start_method == "fork":
-            # Python 3.12 and later warn of every fork while there are threads. The threads
-            # here are loky's and wait; whoever chose "fork" knows of his own.
-            stack.enter_context(warnings.catch_warnings())
-            warnings.simplefilter("ignore", DeprecationWarning)
-        yield

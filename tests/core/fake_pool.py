@@ -39,6 +39,7 @@ from prunner.planning.plan import RunPlan
 from prunner.planning.scheduler import Scheduler
 from prunner.processes.orders import STOP, Orders
 from prunner.processes.steps import serve_steps
+from tests.core.invariants import validate
 
 
 class NoLogs:
@@ -270,7 +271,7 @@ class FakeExecution(Execution):
             pool.put(Abort())
             loop.join()
             pool.stop()
-        scheduler.validate()
+        validate(scheduler)
         assert scheduler.finished
         self.runner.done = list(errands.done)
         self.runner.pinned = {step.index for step in plan.steps if step.index in scheduler.pinned}

@@ -8,6 +8,7 @@ from prunner.planning.admission import MOST_LOOKS
 from prunner.planning.decisions import GiveUp, Hold, Start
 from prunner.planning.policy import MemoryPolicy, RunPolicy
 from prunner.planning.scheduler import Scheduler
+from tests.core.invariants import validate
 from tests.core.test_scheduler import independent, plan_of
 
 TOTAL = 1000  # of which 50 are nobody's
@@ -31,7 +32,7 @@ def test_a_step_for_which_there_is_no_memory_waits_for_one_that_runs():
     scheduler = scheduler_of(2, {0: 600, 1: 600}, workers=0)
     assert ready(scheduler) == [Start(0, 10), Hold(1, 600, 950, False)]
     assert scheduler.is_holding
-    scheduler.validate()
+    validate(scheduler)
     assert scheduler.memory_seen(TOTAL, TOTAL, {10: 0}) == []
     assert scheduler.step_finished(0) == [Start(1, 10)]
     assert not scheduler.is_holding
@@ -92,7 +93,7 @@ def test_a_step_that_lets_go_of_data_goes_first_where_memory_is_scarce():
     assert scheduler.worker_ready(1) == [Start(1, 1)]
     scheduler.memory_seen(750, TOTAL, {0: 0, 1: 0})
     assert scheduler.step_finished(0, None, {"a": 200}) == [Hold(2, 600, 700, False), Start(3, 0)]
-    scheduler.validate()
+    validate(scheduler)
 
 
 def test_it_may_only_be_said_what_would_have_waited():

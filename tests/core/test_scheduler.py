@@ -17,6 +17,7 @@ from prunner.planning.plan import RunPlan, Step
 from prunner.planning.policy import NO_POLICY, MemoryPolicy, RunPolicy, StepPolicy
 from prunner.planning.ready import ReadyQueue
 from prunner.planning.scheduler import Scheduler
+from tests.core.invariants import validate
 
 
 def plan_of(datasets, pinned=(), seconds=None, functions=None):
@@ -202,7 +203,7 @@ def test_the_death_of_an_idle_worker_is_nobodys_fault():
     scheduler.worker_ready(1)
     assert scheduler.worker_gone(1) == [Replace(1)]
     assert scheduler.failed == set()
-    scheduler.validate()
+    validate(scheduler)
 
 
 def test_steps_that_turn_out_to_need_the_parent_run_there():
@@ -219,7 +220,7 @@ def test_a_queued_step_moves_to_the_parent_in_its_order():
     scheduler.worker_ready(0)
     assert scheduler.running == {PARENT: 3, 0: 0}
     scheduler.pin([2])
-    scheduler.validate()
+    validate(scheduler)
     assert starts(scheduler.step_finished(0)) == [(1, 0)]
     assert starts(scheduler.step_finished(3)) == [(2, PARENT)]
 
@@ -242,10 +243,10 @@ def test_validate_notices_a_state_that_contradicts_itself(spoil, complaint):
         plan_of([(["raw"], ["a"]), (["raw"], ["b"]), (["raw"], ["c"]), (["a"], ["d"])])
     )
     scheduler.worker_ready(0)
-    scheduler.validate()
+    validate(scheduler)
     spoil(scheduler)
     with pytest.raises(AssertionError, match=complaint):
-        scheduler.validate()
+        validate(scheduler)
 
 
 # --- batches ----------------------------------------------------------------------------------
@@ -453,7 +454,7 @@ def test_what_waited_behind_a_step_whose_worker_has_died_goes_elsewhere():
     decisions = scheduler.worker_gone(0)
     assert decisions == [GiveUp(0), Replace(0)]
     assert set(waiting) < {step for step, _ in starts(scheduler.worker_ready(1))} | set(range(12))
-    scheduler.validate()
+    validate(scheduler)
 
 
 def test_a_run_that_goes_on_skips_what_depends_on_a_failed_step():
@@ -656,7 +657,7 @@ class World:
         while events := self.possible_events():
             kind, subject = self.random.choice(events)
             getattr(self, kind)(subject)
-            self.scheduler.validate()
+            validate(self.scheduler)
             assert self.scheduler.running == self.running
             assert {w: list(self.scheduler.batches.of(w)) for w in self.behind} == self.behind
             assert self.scheduler.done == set(self.done)
