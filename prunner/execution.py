@@ -100,7 +100,13 @@ class Execution:
                 try:
                     self._execute(plan, self.errands, exchange, begin, refs)
                 finally:
-                    history.note(self._pipeline.nodes, self.errands.seconds, self._needs)
+                    self._note_history(self.errands)
+
+    def _note_history(self, errands: Errands) -> None:
+        nodes = self._pipeline.nodes
+        history.note(nodes, errands.seconds, self._needs)
+        for step, need in self._needs.items():
+            self._logger.debug("Node '%s' needed up to %.0f MB.", nodes[step].name, need / 1e6)
 
     def _book(self) -> tuple[RunBook, dict[int, str]]:
         """What of the run goes to workers, and the nodes that cannot, each with the reason."""
