@@ -127,9 +127,18 @@ class Errands:
             pass
         self.outcomes.errors += self._loans.settle(self._suspects)
 
-    def close(self) -> None:
-        """Give the catalog its own datasets back, however the run has ended."""
+    def close(self, errands: queue.SimpleQueue[Errand]) -> None:
+        """Give the catalog its own datasets back, however the run has ended.
+
+        Args:
+            errands: Those that are left; what was done counts, though nobody has said so.
+        """
         self._loans.give_back()
+        with contextlib.suppress(queue.Empty):
+            while True:
+                errand = errands.get_nowait()
+                if isinstance(errand, NoteDone):
+                    self.done.append(errand.step)
 
     def _do(self, errand: Errand, pool: Pool, report: Callable[[RanHere], None]) -> bool:
         """Do one errand; False if it was the last one."""

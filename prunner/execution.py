@@ -198,9 +198,9 @@ class Execution:
             target=dispatcher.run, args=(workers > 0,), name="prunner-dispatcher", daemon=True
         )
         with ExitStack() as stack:
+            stack.callback(errands.close, dispatcher.errands)
             stack.callback(lambda: loop.join() if loop.ident else None)
             stack.callback(inbox.put, Abort())
-            stack.callback(errands.close)
             stack.enter_context(pool)
             # Processes first: a forked one should find as few threads as possible.
             pool.start(workers)

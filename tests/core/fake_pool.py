@@ -267,7 +267,7 @@ class FakeExecution(Execution):
         try:
             errands.run(dispatcher.errands, pool, pool.put)
         finally:
-            errands.close()
+            errands.close(dispatcher.errands)
             pool.put(Abort())
             loop.join()
             pool.stop()
