@@ -41,6 +41,7 @@ from prunner.bridge.refs import DataRef
 from prunner.errors import NodeTimeout, WorkerDied, WorkerStartError, describe_exit
 from prunner.events import (
     Abort,
+    Answered,
     AnswerHook,
     End,
     Errand,
@@ -218,7 +219,7 @@ class Dispatcher:
                 self._last_said[worker] = now
                 self._follow(self._scheduler.worker_overdue(worker))
 
-    def _handle(self, event: FromWorker | WorkerGone | MemorySeen | RanHere | None) -> None:
+    def _handle(self, event: Any) -> None:
         match event:
             case None:
                 self._take_back()
@@ -231,6 +232,8 @@ class Dispatcher:
             case RanHere(step, outputs, unshareable):
                 self._pin_consumers(unshareable)
                 self._finish(Finished(step, outputs, event.seconds), {})
+            case Answered(worker):
+                self._limits.go_on(worker, monotonic)
             case MemorySeen():
                 self._follow(self._scheduler.memory_seen(*event))
             case WorkerGone():
@@ -247,6 +250,7 @@ class Dispatcher:
             case dict():  # a log record
                 self.errands.put(HandleLog(worker, message))
             case HookCall():
+                self._limits.pause(worker, monotonic)
                 self.errands.put(AnswerHook(worker, message))
             case Failed(step):
                 decisions = self._scheduler.step_failed(step, may_retry=message.may_retry)
@@ -300,6 +304,7 @@ class Dispatcher:
         if gone.worker in self._ready:
             self.errands.put(NoteError(self._death(None, gone)))
             self._follow(self._scheduler.stop())
+            self._follow(self._scheduler.worker_gone(gone.worker))
             return
         cause = (
             f"{_MOST_LOST} processes have ended before they were ready, the last one by "

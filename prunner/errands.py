@@ -25,6 +25,7 @@ from prunner.bridge.phases import PhaseWatch
 from prunner.bridge.refs import DataRef
 from prunner.errors import DataTransferError, WorkerDied
 from prunner.events import (
+    Answered,
     AnswerHook,
     End,
     Errand,
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
     from prunner.bridge.messages import Failed
     from prunner.dispatcher import Pool
     from prunner.planning.plan import RunPlan
+
+Report = Callable[["RanHere | Answered"], None]
 
 _GLANCE = 0.1  # seconds
 
@@ -106,6 +109,7 @@ class Errands:
         self._exchange = exchange
         self._logger = logger
         self._policy = policy
+        self._limits_time = policy.limits_time  # found among all steps
         self._hooks_of_workers = hooks_of_workers or hook_manager
         self._loans = Loans(catalog, exchange)
         self._desks: dict[int, HookDesk] = {}
@@ -114,14 +118,17 @@ class Errands:
         self._consumed = {name for s in plan.steps for name in s.inputs}
 
     def run(
-        self, errands: queue.SimpleQueue[Errand], pool: Pool, report: Callable[[RanHere], None]
+        self,
+        errands: queue.SimpleQueue[Errand],
+        pool: Pool,
+        report: Report,
     ) -> None:
         """Do what the dispatcher asks for, until the run has ended.
 
         Args:
             errands: The dispatcher's.
             pool: Takes answers to hook calls.
-            report: Takes the ends of pinned steps.
+            report: Takes the ends of pinned steps, and of hook calls.
         """
         while self._do(_next_of(errands), pool, report):
             pass
@@ -140,7 +147,7 @@ class Errands:
                 if isinstance(errand, NoteDone):
                     self.done.append(errand.step)
 
-    def _do(self, errand: Errand, pool: Pool, report: Callable[[RanHere], None]) -> bool:
+    def _do(self, errand: Errand, pool: Pool, report: Report) -> bool:
         """Do one errand; False if it was the last one."""
         match errand:
             case NoteDone(step, outputs, seconds):
@@ -151,6 +158,7 @@ class Errands:
             case AnswerHook(worker, call):
                 self._lend(call.saved)
                 pool.answer(worker, self._desk(call.step).answer(call))
+                self._note_answered(worker, report)
             case RunHere(step):
                 report(self._run_here(step))
             case NoteHeld(hold):
@@ -164,6 +172,10 @@ class Errands:
             case End():
                 return False
         return True
+
+    def _note_answered(self, worker: int, report: Report) -> None:
+        if self._limits_time:
+            report(Answered(worker))
 
     def _desk(self, step: int) -> HookDesk:
         if step not in self._desks:

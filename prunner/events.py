@@ -157,6 +157,12 @@ class RanHere:
     may_retry: bool = False
 
 
+class Answered(NamedTuple):
+    """A worker has the answer to a hook call; said where the time of steps is limited."""
+
+    worker: int
+
+
 @dataclass(frozen=True, slots=True)
 class Abort:
     """Leave the loop at once."""

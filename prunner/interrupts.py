@@ -15,9 +15,12 @@ import contextlib
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import Any
+
+CALM = 1.0  # seconds after an interrupt in which no other one is raised
 
 
 class Terminated(KeyboardInterrupt, SystemExit):
@@ -49,6 +52,7 @@ class Interrupts:
     def __init__(self) -> None:
         self._former: dict[int, Any] = {}
         self._may_raise = False
+        self._calm_until = 0.0
         self._pending: KeyboardInterrupt | None = None
 
     def __enter__(self) -> Interrupts:
@@ -66,12 +70,14 @@ class Interrupts:
     ) -> None:
         for number, handler in self._former.items():
             signal.signal(number, handler)
-        if not isinstance(error, KeyboardInterrupt):
+        if not isinstance(error, KeyboardInterrupt) or (
+            isinstance(self._pending, Terminated) and not isinstance(error, Terminated)
+        ):
             self._raise_pending()
 
     @contextlib.contextmanager
     def allowed(self) -> Iterator[None]:
-        """A part of the run that can be left at any time, once."""
+        """A part of the run that can be left at any time."""
         self._may_raise = True
         try:
             self._raise_pending()
@@ -80,9 +86,11 @@ class Interrupts:
             self._may_raise = False
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self._pending = _DEFAULTS[number][1]()
-        if self._may_raise:
-            self._may_raise = False  # from here on the run is put away
+        if not isinstance(self._pending, Terminated):
+            self._pending = _DEFAULTS[number][1]()
+        # Whoever presses a key twice means one interrupt; but the first may have been swallowed.
+        if self._may_raise and time.monotonic() >= self._calm_until:
+            self._calm_until = time.monotonic() + CALM
             self._raise_pending()
 
     def _raise_pending(self) -> None:

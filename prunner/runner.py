@@ -11,6 +11,7 @@ from kedro.runner import AbstractRunner
 
 from prunner import kedro_internals
 from prunner.errors import PipelineFailed, WorkerStartError, described
+from prunner.interrupts import Interrupts
 from prunner.node_options import check_node_options, check_on_error, check_policy
 from prunner.options import (
     DEFAULT_IDLE_TIMEOUT,
@@ -150,7 +151,8 @@ class ParallelRunner(AbstractRunner):
         """Let a worker begin while ``kedro run`` still loads its context, catalog and pipelines."""
         if why_no_workers(self._options.start_method) is not None:
             return
-        with suppress(WorkerStartError):  # which the run will report
+        # Who interrupts now is heard when the worker is somebody's who will end it.
+        with Interrupts(), suppress(WorkerStartError):  # which the run will report
             project = ProjectState.capture()
             threads = self._options.threads_per_worker or threads_that_fit(
                 self._options.max_workers

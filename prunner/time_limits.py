@@ -34,6 +34,8 @@ class TimeLimits:
         self._policy = policy
         self._are_there = policy.limits_time  # found among all steps, asked at each event
         self._began: dict[int, tuple[int, float]] = {}  # by worker
+        self._paused: dict[int, float] = {}  # since when each worker waits for this process
+        self._resumed: set[int] = set()  # workers whose limits are to be set anew
         self._overdue: dict[int, int] = {}  # by worker, which is being ended
 
     def watch(
@@ -53,16 +55,36 @@ class TimeLimits:
         for worker, (step, _) in list(self._began.items()):
             if running.get(worker) != step:
                 del self._began[worker]
+                self._paused.pop(worker, None)
+                self._resumed.discard(worker)
         for worker, step in running.items():
             timeout = self._policy.of(step).timeout
             if worker != PARENT and worker not in self._began and timeout is not None:
                 since = now()
                 self._began[worker] = step, since
                 yield since + timeout, TimeIsUp(worker, step, since)
+        while self._resumed:
+            worker = self._resumed.pop()
+            step, since = self._began[worker]
+            yield since + (self._policy.of(step).timeout or 0.0), TimeIsUp(worker, step, since)
+
+    def pause(self, worker: int, now: Callable[[], float]) -> None:
+        """A worker waits for this process, which may be busy: that is not its own time."""
+        if worker in self._began:
+            self._paused[worker] = now()
+
+    def go_on(self, worker: int, now: Callable[[], float]) -> None:
+        """It waits no more."""
+        paused = self._paused.pop(worker, None)
+        if paused is not None and worker in self._began:
+            step, since = self._began[worker]
+            self._began[worker] = step, since + now() - paused
+            self._resumed.add(worker)
 
     def is_up(self, alarm: TimeIsUp) -> bool:
         """Whether the step still runs; its worker is to be ended then."""
-        if self._began.get(alarm.worker) != (alarm.step, alarm.since):
+        is_current = self._began.get(alarm.worker) == (alarm.step, alarm.since)
+        if not is_current or alarm.worker in self._paused:
             return False
         self._overdue[alarm.worker] = alarm.step
         return True
@@ -70,4 +92,6 @@ class TimeLimits:
     def forget(self, worker: int) -> int | None:
         """A worker has ended; the step that was overdue there, if one was."""
         self._began.pop(worker, None)
+        self._paused.pop(worker, None)
+        self._resumed.discard(worker)
         return self._overdue.pop(worker, None)

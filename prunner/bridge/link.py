@@ -24,7 +24,9 @@ from collections.abc import Iterable
 from typing import Any
 
 _PIECE = 1 << 16  # bytes
-_HEADERS = (struct.Struct("!i"), struct.Struct("!iQ"))  # the second one after a negative size
+# Before each message, where the system has streams: what is no message is noticed by it.
+_HEADER = struct.Struct("!4sQ")
+_MAGIC = b"prnr"
 
 End = Any  # multiprocessing's Connection, which is a PipeConnection on Windows
 
@@ -63,16 +65,26 @@ class Link:
         pickled = pickle.dumps(wire, pickle.HIGHEST_PROTOCOL)
         with self._sending:
             try:
-                self._connection.send_bytes(pickled)
+                self._write(pickled)
             except (OSError, EOFError):
                 return False
         return True
+
+    def _write(self, pickled: bytes) -> None:
+        if sys.platform == "win32":
+            self._connection.send_bytes(pickled)
+        else:
+            left = memoryview(_HEADER.pack(_MAGIC, len(pickled)) + pickled)
+            descriptor = self._connection.fileno()
+            while left:
+                left = left[os.write(descriptor, left) :]
 
     def receive(self) -> Any:
         """Wait for the next message.
 
         Raises:
             EOFError: If the process at the other end is gone.
+            Exception: If what has arrived is no message.
         """
         try:
             while not self._arrived:
@@ -127,14 +139,13 @@ def unpacked(pickled: bytes) -> Any:
 
 def _message_at(received: bytes, begin: int) -> tuple[int, int] | None:
     """Where a message begins and ends behind its header, ``None`` if that has not arrived."""
-    for header in _HEADERS:  # as multiprocessing's Connection writes them
-        start = begin + header.size
-        if len(received) < start:
-            break
-        size = header.unpack_from(received, begin)[-1]
-        if size >= 0:
-            return start, start + size
-    return None
+    start = begin + _HEADER.size
+    if len(received) < start:
+        return None
+    magic, size = _HEADER.unpack_from(received, begin)
+    if magic != _MAGIC:
+        raise ValueError("something that is no message has been written into the pipe")
+    return start, start + size
 
 
 def connect() -> tuple[End, End]:

@@ -46,6 +46,7 @@ class Admission:
         self._least: dict[int, int] = {}  # that each worker has used since its step began
         self._most: dict[int, int] = {}
         self._has_begun: set[int] = set()  # workers
+        self._at_first: dict[int, int] = {}  # that each of them used, before it had kept anything
         self._seen: set[int] = set()  # workers that were looked at since then
         self._looks: dict[int, int] = {}  # since each step is held back
 
@@ -68,6 +69,8 @@ class Admission:
         for worker, size in used.items():
             self._least[worker] = min(size, self._least.get(worker, size))
             self._most[worker] = max(size, self._most.get(worker, size))
+            if worker in self._has_begun:
+                self._at_first.setdefault(worker, size)
         self.room -= self._wanted_by_new_workers()
         for step in self._looks:
             self._looks[step] += 1
@@ -77,6 +80,7 @@ class Admission:
         self._has_begun.add(worker)
         self._seen.discard(worker)
         if worker in self._used:
+            self._at_first.setdefault(worker, self._used[worker])
             self._least[worker] = self._most[worker] = self._used[worker]
 
     def finish(self, worker: int, step: int, outputs: int) -> None:
@@ -138,7 +142,7 @@ class Admission:
 
     def _wanted_by_new_workers(self) -> int:
         """Bytes that workers will take until they have imported what others have."""
-        usual = max((self._least.get(worker, 0) for worker in self._has_begun), default=0)
+        usual = min(self._at_first.values(), default=0)
         new = self._used.keys() - self._has_begun
         return sum(max(0, usual - self._used[worker]) for worker in new)
 

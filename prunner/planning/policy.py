@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+
+_LONGEST = 365 * 24 * 3600.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,12 @@ class StepPolicy:
         Args:
             failures: How many tries have failed, at least 1.
         """
-        return float(self.retry_delay * self.retry_backoff ** (failures - 1))
+        if not self.retry_delay:
+            return 0.0
+        with contextlib.suppress(OverflowError):
+            longer = float(self.retry_delay * self.retry_backoff ** (failures - 1))
+            return min(longer, _LONGEST)
+        return _LONGEST
 
 
 def is_one_of(error: BaseException, names: Collection[str]) -> bool:

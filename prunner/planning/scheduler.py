@@ -358,7 +358,7 @@ class Scheduler:
         return [self._start(self._alone, heappop(self._idle))]
 
     def _fill(self, worker: int) -> list[Decision]:
-        if worker in self._slow:
+        if worker in self._slow or self.is_holding:
             return []
         room = self.batches.room(worker, self.running[worker])
         if room <= 0:

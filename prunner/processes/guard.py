@@ -35,24 +35,29 @@ class Guard:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._pid = os.getpid()
-        self._watched: set[int] = set()
+        self._watched: dict[int, str] = {}  # what it is told, by process id
         self._process: subprocess.Popen[bytes] | None = None
 
-    def watch(self, pid: int | None) -> None:
-        """End this worker if this process is killed.
+    def watch(self, pid: int | None, mark: str) -> None:
+        """End this worker and what it has left behind if this process is killed.
 
         Args:
             pid: Its id.
+            mark: What tells the processes that it has started (``tree.MARK``).
         """
         with self._lock, contextlib.suppress(OSError, psutil.Error):
             if self._pid != os.getpid():  # a fork of the process that has the guard
-                self._pid, self._watched, self._process = os.getpid(), set(), None
+                self._pid, self._watched, self._process = os.getpid(), {}, None
             if pid is None:
                 return
-            if self._process is None:
-                self._process = _start()
-            self._watched.add(pid)
-            self._tell(f"+{pid} {owners.owner_of(pid).created}")
+            self._watched[pid] = f"+{pid} {owners.owner_of(pid).created} {mark}"
+            if self._process is not None and self._process.poll() is None:
+                self._tell(self._watched[pid])
+                return
+            self._end()  # somebody has killed it
+            self._process = _start()
+            for line in self._watched.values():
+                self._tell(line)
 
     def forget(self, pid: int | None) -> None:
         """This worker has ended; if it was the last one, the guard ends, too.
@@ -61,11 +66,11 @@ class Guard:
             pid: Its id.
         """
         with self._lock:
-            if pid not in self._watched or self._pid != os.getpid():
+            if pid is None or pid not in self._watched or self._pid != os.getpid():
                 return
-            self._watched.discard(pid)
+            del self._watched[pid]
             with contextlib.suppress(OSError):
-                self._tell(f"-{pid} 0")
+                self._tell(f"-{pid}")
             if not self._watched:
                 self._end()
 

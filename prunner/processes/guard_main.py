@@ -23,11 +23,11 @@ def main(pid: str, created: str, folders: str, paths: str) -> None:
         from prunner.bridge.owners import sweep
 
         sweep(where)
-    watched: dict[int, int] = {}
+    watched: dict[str, list[str]] = {}
     for line in sys.stdin:
-        process, of_when = map(int, line[1:].split())
+        process, *known = line[1:].split()
         if line[0] == "+":
-            watched[process] = of_when
+            watched[process] = known
         else:
             watched.pop(process, None)
     if not watched:
@@ -36,7 +36,8 @@ def main(pid: str, created: str, folders: str, paths: str) -> None:
     from prunner.bridge.owners import Owner, sweep_after
     from prunner.processes import tree
 
-    tree.kill_those(Owner(*each) for each in watched.items())
+    tree.kill_those(Owner(int(process), int(when)) for process, (when, _) in watched.items())
+    tree.kill_left_by({mark for _, mark in watched.values()})
     sweep_after(Owner(int(pid), int(created)), where)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
-from prunner.bridge.link import unpacked
+from prunner.bridge.link import Link
 from prunner.processes import crashes, tree
 
 if TYPE_CHECKING:
@@ -83,10 +83,11 @@ class Orders:
 
     def listen(self, connection: Connection) -> None:
         """Take orders as long as there is a parent; end this process with it."""
+        link = Link(connection)
         try:
             while True:
-                self.take(unpacked(connection.recv_bytes()))
-        except (EOFError, OSError):
+                self.take(link.receive())
+        except EOFError:
             try:
                 crashes.leave_nothing()
                 tree.kill_below()

@@ -12,6 +12,7 @@ Does not cover: what the messages mean, how a process is started (``process``).
 from __future__ import annotations
 
 import queue
+import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -45,6 +46,8 @@ class WorkerPool:
         self._idle_timeout = idle_timeout
         self._members: list[Member] = []
         self._usage: UsageWatch | None = None
+        self._changing = threading.Lock()
+        self._is_over = False
 
     def __enter__(self) -> WorkerPool:
         return self
@@ -55,6 +58,8 @@ class WorkerPool:
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
+        with self._changing:
+            self._is_over = True
         if self._usage is not None:
             self._usage.stop()
         free = self._free() if error is None else []
@@ -79,8 +84,10 @@ class WorkerPool:
             as the answer to a hook call, must not reach another one.
         """
         number = len(self._members)
-        self._members += keeper.take(self._kind, 1, self._setup)
-        self._serve(number, self._members[number])
+        with self._changing:
+            if not self._is_over:  # else nobody would end it
+                self._members += keeper.take(self._kind, 1, self._setup)
+                self._serve(number, self._members[number])
         return number
 
     def end(self, number: int) -> None:

@@ -88,16 +88,16 @@ class WorkerProcess:
                 start_method in FORKING,
                 multiprocessing.get_start_method(allow_none=True),
             )
+            self._manager: threading.Thread = self._executor._executor_manager_thread
+            # When the interpreter ends, loky waits for its processes, and this one for orders. The
+            # keeper ends it then, in no certain order.
+            _threads_wakeups.pop(self._manager, None)
         # Held by the worker alone from now on, so that its end is the end of the stream.
         theirs.close()
         their_orders.close()
         # loky tells neither the exit code of a worker nor whether it is gone for good.
         self._process: BaseProcess = next(iter(self._executor._processes.values()))
-        guard.watch(self._process.pid)
-        self._manager: threading.Thread = self._executor._executor_manager_thread
-        # When the interpreter ends, loky waits for its processes, and this one for orders. The
-        # keeper ends it then, in no certain order.
-        _threads_wakeups.pop(self._manager, None)
+        guard.watch(self._process.pid, self._crash_file.name)
 
     def serve(self, inbox: queue.SimpleQueue[Any], number: int) -> None:
         """Begin a run: from now on, what the worker says goes into its inbox.
@@ -134,7 +134,8 @@ class WorkerProcess:
         if not self._has_been_ready:
             return not self.has_ended
         said = self._said_ready.wait(max(0.0, deadline - time.monotonic()))
-        return said and self._is_clean and not self.has_ended
+        # One that is being ended is nobody's, though its step has ended after all.
+        return said and self._is_clean and self._ender is None and not self.has_ended
 
     def end_stuck(self) -> None:
         """End the process in the middle of what it does, and let it write where it was."""
@@ -185,7 +186,7 @@ class WorkerProcess:
             tree.kill(self._process)
         if not self._stopping:
             wait_for([self._future], timeout=GRACE)
-            tree.kill_left_by(self._crash_file.name)
+            tree.kill_left_by({self._crash_file.name})
             frames = read_crash(self._crash_file)
             self._hear(WorkerGone(-1, self._process.pid, self._process.exitcode, frames))
         self._said_ready.set()
@@ -247,6 +248,8 @@ def stop_all(workers: Iterable[WorkerProcess], *, kill: bool = False) -> None:
         if not each._future.done():
             tree.kill(each._process)
         each._executor.shutdown(wait=False)
+    if kill:
+        tree.kill_left_by({each._crash_file.name for each in stopping})
     deadline = time.monotonic() + GRACE
     for each in stopping:
         _join(each, deadline)

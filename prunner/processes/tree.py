@@ -11,9 +11,10 @@ folders in shared memory, semaphores), and end by themselves when all the others
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from multiprocessing import util
 from multiprocessing.process import BaseProcess
 
@@ -72,21 +73,24 @@ def kill(process: BaseProcess) -> None:
         _kill_all([top, *_below(top)])
 
 
-def kill_left_by(mark: str) -> None:
-    """End the processes that a worker has left behind which has ended: they are nobody's now.
+def kill_left_by(marks: Collection[str]) -> None:
+    """End the processes that workers have left behind which have ended: they are nobody's now.
 
     Args:
-        mark: The name of a file that it had open, which is also the value of ``MARK``.
+        marks: The name of a file that each had open, which is also the value of ``MARK`` there.
     """
-    _kill_all([p for p in psutil.process_iter() if _has_mark(p, mark) and not _is_tracker(p)])
+    if marks:
+        _kill_all([p for p in psutil.process_iter() if _has_one(p, marks) and not _is_tracker(p)])
 
 
-def _has_mark(process: psutil.Process, mark: str) -> bool:
+def _has_one(process: psutil.Process, marks: Collection[str]) -> bool:
     try:
-        if process.environ().get(MARK) == mark:
+        if process.environ().get(MARK) in marks:
             return True
         # A forked process shows the environment that the first of its kind was started with.
-        return sys.platform != "win32" and any(mark in f.path for f in process.open_files())
+        return sys.platform != "win32" and any(
+            os.path.basename(file.path) in marks for file in process.open_files()
+        )
     except (psutil.Error, OSError):
         return False
 

@@ -459,6 +459,17 @@ def test_workers_that_end_one_after_the_other_between_two_steps_are_an_error():
     assert run.pool.replaced == 2
 
 
+def test_workers_that_end_before_they_hear_of_their_step_do_not_stop_the_run_from_ending():
+    numbers = (0, OTHER, OTHER + 1)
+    run = Run(
+        independent(1),
+        *(e for n in numbers for e in (said(Ready(), n), WorkerGone(n, 4711, 3))),
+        dead=numbers,
+    )
+    assert isinstance(run.errands[-1], NoteError)
+    assert not run.aborted
+
+
 def test_the_end_of_all_workers_at_once_harms_nobody():
     gone = [WorkerGone(number, 4711, -9) for number in range(5)]
     run = Run(

@@ -97,3 +97,28 @@ def test_other_threads_get_no_signals():
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+def test_an_interrupt_that_was_swallowed_is_raised_again_when_somebody_presses_again():
+    reached = []
+    with pytest.raises(KeyboardInterrupt), Interrupts() as interrupts, interrupts.allowed():
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            interrupts._calm_until = 0.0  # a second later
+        reached.append("it goes on")
+        signal.raise_signal(signal.SIGINT)
+        reached.append("not here")
+    assert reached == ["it goes on"]
+
+
+def test_termination_comes_before_an_interrupt():
+    with pytest.raises(Terminated), Interrupts():
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+    with pytest.raises(Terminated), Interrupts() as interrupts:
+        try:
+            with interrupts.allowed():
+                signal.raise_signal(signal.SIGINT)
+        finally:
+            signal.raise_signal(signal.SIGTERM)

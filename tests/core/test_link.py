@@ -4,14 +4,18 @@ import contextlib
 import os
 import pickle
 import signal
-import struct
 import threading
 
 import pytest
 
+from prunner.bridge import link
 from prunner.bridge.link import Link, connect
 from prunner.bridge.messages import Finished, RunStep, RunSteps
 from prunner.bridge.refs import DataRef
+
+
+def framed(pickled):
+    return link._HEADER.pack(link._MAGIC, len(pickled)) + pickled
 
 
 @pytest.fixture
@@ -68,8 +72,7 @@ def test_messages_of_all_sizes_arrive_whole_before_the_end(ends):
 def test_what_has_arrived_before_a_torn_message_is_received(ends):
     receiver = Link(ends[1])
     whole, torn = (pickle.dumps(each) for each in ("whole", "torn"))
-    header = len(whole).to_bytes(4, "big")
-    os.write(ends[0].fileno(), header + whole + len(torn).to_bytes(4, "big") + torn[:5])
+    os.write(ends[0].fileno(), framed(whole) + framed(torn)[:-5])
     ends[0].close()
     assert receiver.receive() == "whole"
     with pytest.raises(EOFError):
@@ -77,18 +80,26 @@ def test_what_has_arrived_before_a_torn_message_is_received(ends):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows keeps messages apart by itself")
-def test_a_message_may_arrive_byte_by_byte_and_with_a_long_header(ends):
+def test_a_message_may_arrive_byte_by_byte(ends):
     receiver = Link(ends[1])
     pickled = pickle.dumps("a message")
 
     def send():
-        for byte in struct.pack("!iQ", -1, len(pickled)) + pickled:
+        for byte in framed(pickled):
             os.write(ends[0].fileno(), bytes([byte]))
 
     thread = threading.Thread(target=send)
     thread.start()
     assert receiver.receive() == "a message"
     thread.join()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps messages apart by itself")
+def test_what_is_no_message_is_no_length_either(ends):
+    os.write(ends[0].fileno(), framed(pickle.dumps("first")) + b"garbage of any kind")
+    receiver = Link(ends[1])
+    with pytest.raises(ValueError, match="no message"):
+        receiver.receive()
 
 
 def test_the_end_of_the_other_process_is_noticed(ends):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
 import sys
 from multiprocessing.connection import Client
 
@@ -25,13 +26,21 @@ def make() -> bytes:
 
 def wait(data: bytes, address: Address) -> None:
     with Client(address) as connection:
-        connection.send(os.getpid())
+        connection.send([os.getpid(), *_leave_behind()])
         connection.recv()
+
+
+def _leave_behind() -> list[int]:
+    """Start a process that is nobody's child."""
+    if sys.platform == "win32":
+        return []
+    command = "sleep 600 >/dev/null 2>&1 & echo $!"
+    return [int(subprocess.check_output(["sh", "-c", command]))]
 
 
 def hold(data: bytes, address: Address) -> None:
     with Client(address) as connection:
-        connection.send(os.getpid())
+        connection.send([os.getpid()])
         hold_the_interpreter()
 
 

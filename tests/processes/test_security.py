@@ -30,12 +30,13 @@ def wait_with(data: bytes, address: tuple[str, int]) -> int:
     return wait_for_the_end(address)
 
 
-def babble() -> None:
+def babble(what: str) -> None:
     """Write into the pipe to the parent what is no message."""
     from prunner.processes import worker
 
     assert worker._worker is not None
-    os.write(worker._worker._link._connection.fileno(), struct.pack("!i", 8) + b"no pickle"[:8])
+    texts = {"text": b"this is no message", "pickle": b"prnr" + struct.pack("!Q4s", 4, b"junk")}
+    os.write(worker._worker._link._connection.fileno(), texts[what])
     threading.Event().wait()
 
 
@@ -83,8 +84,10 @@ def test_nobody_can_connect_and_nobody_else_can_read(start_method):
 
 
 @pytest.mark.skipif(not POSIX, reason="nobody writes into a pipe of Windows by its number")
-def test_what_cannot_be_understood_ends_the_worker_that_sends_it(start_method, caplog):
-    steps = [node(babble, None, "nothing", name="babbles")]
+@pytest.mark.parametrize("what", ["text", "pickle"])
+def test_what_cannot_be_understood_ends_the_worker_that_sends_it(what, start_method, caplog):
+    steps = [node(babble, "what", "nothing", name="babbles")]
+    catalog = DataCatalog({"what": MemoryDataset(what)})
     with pytest.raises(WorkerDied, match="node 'babbles'"):
-        ParallelRunner(1, start_method=start_method).run(pipeline(steps), DataCatalog())
+        ParallelRunner(1, start_method=start_method).run(pipeline(steps), catalog)
     assert "sends what cannot be understood" in caplog.text

@@ -38,9 +38,10 @@ class Run:
         )
         stack.callback(self._end)
         connections = [stack.enter_context(listener.accept()) for _ in range(2)]
-        self.pids = [connection.recv() for connection in connections]
-        self.below = psutil.Process(self.process.pid).children(recursive=True)
-        assert {each.pid for each in self.below} > set(self.pids)
+        pids = [pid for connection in connections for pid in connection.recv()]
+        below = psutil.Process(self.process.pid).children(recursive=True)
+        self.processes = {*below, *map(psutil.Process, pids)}
+        assert len(self.processes) > len(pids)
 
     def _end(self) -> None:
         self.process.kill()
@@ -54,8 +55,8 @@ class Run:
         return [path for paths in found for path in paths]
 
     def wait_until_nothing_is_left(self) -> None:
-        tree._wait_for(self.below, LIMIT)
-        assert not any(map(tree._is_alive, self.below))
+        tree._wait_for(list(self.processes), LIMIT)
+        assert not any(map(tree._is_alive, self.processes))
         # The guard of another run may have been about to remove them, too: wait for that one.
         end = time.monotonic() + LIMIT
         while self.files() and time.monotonic() < end:

@@ -6,6 +6,7 @@ import importlib
 import json
 import logging
 import os
+import queue
 import subprocess
 import sys
 import threading
@@ -20,6 +21,10 @@ from kedro.pipeline import node, pipeline
 
 import prunner
 from prunner import ParallelRunner
+from prunner.processes.keeper import WorkerKind
+from prunner.processes.pool import WorkerPool
+from prunner.processes.project import ProjectState
+from prunner.processes.worker import packed_setup
 from tests.processes import nodes
 
 FORKED = "fork"  # such workers never stay
@@ -294,3 +299,11 @@ pid = runner.run(steps, DataCatalog())["pid"].load()
 get_reusable_executor(1).submit(int).result()  # loky has one of its own, which was started later
 print(pid)
 """
+
+
+def test_no_worker_is_started_when_the_run_is_over(start_method):
+    kind = WorkerKind(start_method, ProjectState.capture())
+    with WorkerPool(kind, lambda: packed_setup(kind.project), queue.SimpleQueue(), 0.0) as pool:
+        pool.start(1)
+    pool.replace()  # of which the fixture would find something left
+    assert pool._members == []
