@@ -97,7 +97,7 @@ class Errands:
     ) -> None:
         self.done: list[int] = []
         self.seconds: dict[int, float] = {}
-        self.outcomes = Outcomes([node.name for node in nodes], logger)
+        self.outcomes = Outcomes([step.name for step in plan.steps], logger)
         self._raised_here: dict[int, tuple[BaseException, str]] = {}
         self._done_here: set[int] = set()
         self._plan = plan
