@@ -156,7 +156,9 @@ class Scheduler:
             total: Bytes that there are at all.
             used: Bytes that each worker has for itself alone.
         """
-        self.admission.see(free, total, used, sum(self._needs.sizes.values()))
+        is_limited = self.policy.memory.limit is not None  # else nobody asks for the data
+        data = sum(self._needs.sizes.values()) if is_limited else 0
+        self.admission.see(free, total, used, data)
         return self._assign() if self.is_holding else []
 
     def worker_overdue(self, worker: int) -> list[Decision]:

@@ -7,10 +7,9 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NoReturn
 
-from tests.processes.failing_nodes import WAYS, hold_the_interpreter, take_forever
+from tests.processes.failing_nodes import WAYS, hold_the_interpreter, is_first, take_forever
 
 DEATHS = tuple(WAYS)
 HANGS = ("wait", "hold")
@@ -107,7 +106,7 @@ class Fault:
 
     def is_due(self) -> bool:
         """Whether it is to happen now; asked once for each try."""
-        return not self.once or _is_first(self.mark)
+        return not self.once or is_first(self.mark)
 
     @property
     def raises(self) -> type[BaseException] | None:
@@ -116,11 +115,3 @@ class Fault:
 
     def __str__(self) -> str:
         return f"{self.kind} in {self.place}{' once' if self.once else ''}"
-
-
-def _is_first(mark: str) -> bool:
-    try:
-        Path(mark).touch(exist_ok=False)
-    except FileExistsError:
-        return False
-    return True

@@ -58,13 +58,13 @@ def die(how: str) -> None:
 
 def die_at_first(mark: str, how: str) -> int:
     """Leave a mark, which is not there at the first time, and then die."""
-    if _is_first(mark):
+    if is_first(mark):
         WAYS[how]()
     return os.getpid()
 
 
 def raise_at_first(mark: str) -> int:
-    if _is_first(mark):
+    if is_first(mark):
         raise ConnectionResetError("the other side is gone")
     return os.getpid()
 
@@ -82,7 +82,7 @@ def leave(left: Any) -> None:
     raise SystemExit(3)
 
 
-def _is_first(mark: str) -> bool:
+def is_first(mark: str) -> bool:
     try:
         Path(mark).touch(exist_ok=False)
     except FileExistsError:
