@@ -20,8 +20,9 @@ import sys
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterable
 from typing import Any
+
+from prunner.bridge.forks import no_forks
 
 _PIECE = 1 << 16  # bytes
 # Before each message, where the system has streams: what is no message is noticed by it.
@@ -117,8 +118,7 @@ class Link:
 
     def close(self) -> None:
         """Let go of this end."""
-        with contextlib.suppress(OSError):
-            self._connection.close()
+        close(self._connection)
 
     def _let_go(self) -> None:
         # The lock may be held for ever: by a thread that was sending, and is not in the fork.
@@ -150,17 +150,19 @@ def _message_at(received: bytes, begin: int) -> tuple[int, int] | None:
 
 def connect() -> tuple[End, End]:
     """Make the two ends of a connection: this process's and the worker's."""
-    own, workers = multiprocessing.Pipe()
-    _own_ends.add(own)
-    _worker_ends.add(workers)
+    with no_forks:
+        own, workers = multiprocessing.Pipe()
+        _own_ends.add(own)
+        _worker_ends.add(workers)
     return own, workers
 
 
 def one_way() -> tuple[End, End]:
     """Make a pipe to a worker: the end to keep, which ends with this process, and the worker's."""
-    workers, own = multiprocessing.Pipe(duplex=False)
-    _own_ends.add(own)
-    _worker_ends.add(workers)
+    with no_forks:
+        workers, own = multiprocessing.Pipe(duplex=False)
+        _own_ends.add(own)
+        _worker_ends.add(workers)
     return own, workers
 
 
@@ -171,20 +173,23 @@ def keep_from_children(end: End) -> None:
 
 def keep_only(*mine: End) -> None:
     """In a worker: let go of ends that were made for other workers."""
-    _close_all(end for end in list(_worker_ends) if end not in mine)
+    for end in list(_worker_ends):
+        if end not in mine:
+            close(end)
     _worker_ends.clear()
     _own_ends.clear()
     _own_ends.update(mine)
 
 
-def _close_all(ends: Iterable[End]) -> None:
-    for end in ends:
-        with contextlib.suppress(OSError):
-            end.close()
+def close(end: End) -> None:
+    """Close an end of a pipe."""
+    with no_forks, contextlib.suppress(OSError):
+        end.close()
 
 
 def _forked() -> None:
-    _close_all(list(_own_ends))
+    for end in list(_own_ends):
+        close(end)
     for link in list(_links):
         link._let_go()
 

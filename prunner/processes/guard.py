@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-import threading
 from multiprocessing import spawn
 from pathlib import Path
 from typing import IO
@@ -24,16 +23,20 @@ import psutil
 
 import prunner
 from prunner.bridge import link, owners
+from prunner.bridge.forks import no_forks
 
 _PATIENCE = 5.0  # seconds that it has to end
 _MAIN = Path(__file__).with_name("guard_main.py")
 
 
 class Guard:
-    """The guard of this process: there is one as long as there are workers."""
+    """The guard of this process: there is one as long as there are workers.
+
+    ``no_forks`` is its lock: a worker forked while the guard is being started would hold a pipe of
+    its start, whose end is waited for.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._pid = os.getpid()
         self._watched: dict[int, str] = {}  # what it is told, by process id
         self._process: subprocess.Popen[bytes] | None = None
@@ -45,7 +48,7 @@ class Guard:
             pid: Its id.
             mark: What tells the processes that it has started (``tree.MARK``).
         """
-        with self._lock, contextlib.suppress(OSError, psutil.Error):
+        with no_forks, contextlib.suppress(OSError, psutil.Error):
             if self._pid != os.getpid():  # a fork of the process that has the guard
                 self._pid, self._watched, self._process = os.getpid(), {}, None
             if pid is None:
@@ -65,7 +68,7 @@ class Guard:
         Args:
             pid: Its id.
         """
-        with self._lock:
+        with no_forks:
             if pid is None or pid not in self._watched or self._pid != os.getpid():
                 return
             del self._watched[pid]

@@ -93,8 +93,8 @@ class WorkerProcess:
             # keeper ends it then, in no certain order.
             _threads_wakeups.pop(self._manager, None)
         # Held by the worker alone from now on, so that its end is the end of the stream.
-        theirs.close()
-        their_orders.close()
+        links.close(theirs)
+        links.close(their_orders)
         # loky tells neither the exit code of a worker nor whether it is gone for good.
         self._process: BaseProcess = next(iter(self._executor._processes.values()))
         guard.watch(self._process.pid, self._crash_file.name)
