@@ -33,7 +33,7 @@ class Transfer:
     Attributes:
         dataset: Its name.
         began: When.
-        seconds: How long it took, without hooks; of a dataset that was saved in chunks, all of them.
+        seconds: How long it took, without hooks; all chunks together where it was saved in chunks.
         size: Bytes of data; ``None`` where that is not known (a remote or a database's dataset).
     """
 
@@ -78,11 +78,11 @@ class NodeRecord:
         started: When its last try began.
         ended: When that ended.
         loads: The datasets that it loaded, in order.
-        run_seconds: How long its function ran, without loading, saving and hooks; ``None`` if it did
-            not come to its end.
+        run_seconds: How long its function ran, without loading, saving and hooks; ``None`` if it
+            did not come to its end.
         saves: The datasets that it saved, in order.
-        peak_memory: By how much the memory of its worker grew meanwhile, at most; ``None`` if nobody
-            looked (it is looked at ten times a second).
+        peak_memory: By how much the memory of its worker grew meanwhile, at most, and its in-memory
+            outputs; ``None`` if nobody looked (it is looked at ten times a second).
         tries: Earlier tries that failed.
         error: Type and message of what it ended with, if it failed.
         pinned: Why it had to run in the main process, if it had to.
@@ -155,7 +155,7 @@ class RunRecord:
     """What is known of one run.
 
     Attributes:
-        key: What it is found by: its run id, or that with ``~2`` and so on where it is not the first.
+        key: What it is found by: its run id, or that with ``~2`` and so on if it is not the first.
         run_id: Kedro's id of the run.
         session: The key of its session.
         parameters: What Kedro told hooks of the run (``run_params``): pipeline names, filters,
@@ -212,9 +212,10 @@ class SessionRecord:
         key: What it is found by: its session id, or that with ``~2`` and so on.
         session_id: Kedro's id of the session.
         data: The session's mapping as its store had it, secrets replaced: ``project_path``,
-            ``package_name``, ``env``, ``conf_source``, ``username``, ``git`` (``commit_sha``, ``dirty``), ``cli``
-            (``command_path``, ``params`` and so on), ``runtime_params``, ``environment`` (variables),
-            ``kedro_version``, ``prunner_version``, ``python_version``, ``exception``.
+            ``package_name``, ``env``, ``conf_source``, ``username``, ``git`` (``commit_sha``,
+            ``dirty``), ``cli`` (``command_path``, ``params`` and so on), ``runtime_params``,
+            ``environment`` (variables), ``kedro_version``, ``prunner_version``,
+            ``python_version``, ``exception``.
         outcome: How it ended: as its last run did, or failed if it was left by an exception.
         started: When it was created.
         ended: When it was closed; ``None`` if it was not, or cannot be.
