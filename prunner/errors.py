@@ -32,6 +32,10 @@ class OptionError(PrunnerError, ValueError):
     """An option of the runner has a value that cannot be used."""
 
 
+class RecordError(PrunnerError):
+    """Sessions on record cannot be read or written, or there is none as the one asked for."""
+
+
 class ProjectError(PrunnerError):
     """A command needs a Kedro project, or something in it, that is not there."""
 

@@ -168,6 +168,7 @@ class RunRecord:
         ended: When it ended.
         host: Name of the machine.
         pid: Id of its process.
+        pid_created: When that was created, as the system tells it: ids are used again.
         cpus: How many CPUs that process might use.
         memory_total: All the memory that there was for it; ``None`` where nobody looked.
         start_method: How workers were started; ``None`` for other runners than prunner's.
@@ -190,6 +191,7 @@ class RunRecord:
     ended: float | None = None
     host: str = ""
     pid: int = 0
+    pid_created: int = 0
     cpus: int = 1
     memory_total: int | None = None
     start_method: str | None = None
@@ -211,6 +213,7 @@ class SessionRecord:
     Attributes:
         key: What it is found by: its session id, or that with ``~2`` and so on.
         session_id: Kedro's id of the session.
+        project: Name of its package, or of its folder if it has none.
         data: The session's mapping as its store had it, secrets replaced: ``project_path``,
             ``package_name``, ``env``, ``conf_source``, ``username``, ``git`` (``commit_sha``,
             ``dirty``), ``cli`` (``command_path``, ``params`` and so on), ``runtime_params``,
@@ -219,13 +222,18 @@ class SessionRecord:
         outcome: How it ended: as its last run did, or failed if it was left by an exception.
         started: When it was created.
         ended: When it was closed; ``None`` if it was not, or cannot be.
-        runs: Its runs without their nodes, the oldest first.
+        host: Name of the machine.
+        pid: Id of its process.
+        pid_created: When that was created.
     """
 
     key: str
     session_id: str
+    project: str = ""
     data: Mapping[str, Any] = field(default_factory=dict)
     outcome: Outcome = Outcome.RUNNING
     started: float = 0.0
     ended: float | None = None
-    runs: tuple[RunRecord, ...] = ()
+    host: str = ""
+    pid: int = 0
+    pid_created: int = 0

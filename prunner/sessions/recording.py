@@ -1,0 +1,164 @@
+"""One run, from its beginning until its record is written.
+
+It is on record from its first moment, so that of a process that is killed is known what it was
+doing. Its end, and all of its nodes, are written at once. Whoever ends it without saying so (Ctrl-C
+in a runner that is not prunner's) lets go of its catalog.
+
+Covers: when what is written. Does not cover: what is known of nodes (``tracing``).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import threading
+import time
+import traceback
+import weakref
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from loky import cpu_count
+
+from prunner.bridge.owners import this_process
+from prunner.sessions import facts
+from prunner.sessions.records import Outcome, RunRecord
+from prunner.sessions.rows import KnownNode
+from prunner.sessions.safely import safely
+from prunner.sessions.setup import StoreSetup, current_setup
+from prunner.sessions.store import SQLiteSessionStore, store_of
+
+_MOST_SERVICES = 1000  # sessions without a store of which this process remembers the key
+_SEQUENTIAL = "kedro.runner.SequentialRunner"
+
+_lock = threading.Lock()
+_services: OrderedDict[str, SQLiteSessionStore] = OrderedDict()
+_recordings: dict[int, Recording] = {}  # that go on, by the id of the catalog
+
+
+class Recording:
+    """The record of a run that goes on.
+
+    Args:
+        store: Of its session.
+        run_params: What hooks are told of the run.
+        catalog: Its catalog.
+    """
+
+    def __init__(
+        self, store: SQLiteSessionStore, run_params: Mapping[str, Any], catalog: Any
+    ) -> None:
+        self._store = store
+        self._project = ""
+        pid, created = this_process()
+        self._run = RunRecord(
+            key="",
+            run_id=run_params["run_id"],
+            parameters=store.scrubbed(dict(run_params)),
+            runner=_class_path(run_params.get("runner")),
+            started=time.time(),
+            host=socket.gethostname(),
+            pid=pid,
+            pid_created=created,
+            cpus=cpu_count(),
+        )
+        with safely(f"Run {self._run.run_id} is not on record"):
+            session = store.record(Outcome.RUNNING)
+            self._project = session.project
+            store.key, key = store.archive.begin(session, self._run)
+            self._run = replace(self._run, key=key, session=store.key)
+        # However the run ends: nobody has a catalog for longer than its run.
+        self._catalog = weakref.finalize(catalog, self.end, Outcome.INTERRUPTED)
+        _recordings[id(catalog)] = self
+        self._number = id(catalog)
+
+    def known(self, nodes: Sequence[tuple[str, str]]) -> dict[tuple[str, str], KnownNode]:
+        """What earlier runs tell of nodes, by their names and digests of their functions."""
+        found: dict[tuple[str, str], KnownNode] = {}
+        with safely("What earlier runs tell of nodes is not used"):
+            found.update(self._store.archive.known(self._project, nodes))
+        return found
+
+    def note(self, **what: Any) -> None:
+        """Note more of the run.
+
+        Args:
+            what: Attributes of its ``RunRecord``.
+        """
+        self._run = replace(self._run, **what)
+
+    def end(self, outcome: Outcome, error: BaseException | None = None) -> None:
+        """Write how the run has ended, if nobody has done so.
+
+        Args:
+            outcome: How.
+            error: What it has ended with.
+        """
+        if _recordings.pop(self._number, None) is not self:
+            return
+        self._catalog.detach()
+        if self._run.pid != os.getpid() or not self._run.key:  # of a fork, or never begun
+            return
+        now = time.time()
+        described = None if error is None else self._described(error)
+        self.note(outcome=outcome, ended=now, error=described)
+        with safely(f"How run {self._run.run_id} has ended is not on record"):
+            self._store.outcome = outcome
+            self._store.archive.end(self._store.record(outcome, now), self._run)
+
+    def _described(self, error: BaseException) -> dict[str, Any]:
+        kind = type(error)
+        return {
+            "type": f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins."),
+            "value": self._store.scrubber.text(str(error)),
+            "traceback": self._store.scrubber.text(
+                "".join(traceback.format_exception(kind, error, error.__traceback__))
+            ),
+        }
+
+
+def begin(run_params: Mapping[str, Any], catalog: Any) -> None:
+    """A run begins: record it, if the project wants that.
+
+    Args:
+        run_params: What hooks are told of it.
+        catalog: Its catalog.
+    """
+    setup = current_setup(Path(run_params["project_path"]))
+    if setup is None:
+        return
+    store = _store_for(run_params, setup)
+    if store.wants_runs:
+        Recording(store, run_params, catalog)
+
+
+def recording_of(catalog: Any) -> Recording | None:
+    """The record of the run with this catalog; ``None`` if it is not recorded."""
+    return _recordings.get(id(catalog))
+
+
+def _store_for(run_params: Mapping[str, Any], setup: StoreSetup) -> SQLiteSessionStore:
+    """The store of a run's session; made here for sessions that have none."""
+    session_id = run_params.get("session_id", run_params["run_id"])
+    store = store_of(session_id)
+    if store is not None:
+        return store
+    with _lock:
+        if session_id not in _services:
+            made = SQLiteSessionStore(str(setup.file), session_id, setup.environment)
+            made.update(facts.of_service(run_params))
+            _services[session_id] = made
+        if len(_services) > _MOST_SERVICES:
+            _services.popitem(last=False)
+        return _services[session_id]
+
+
+def _class_path(runner: Any) -> str:
+    """The class of a runner as Kedro describes it: by name, by ``repr``, or not at all."""
+    text = str(runner)
+    found = re.match(r"<?([A-Za-z_][\w.]*)", text)
+    return _SEQUENTIAL if found is None or text == "None" else found[1]
