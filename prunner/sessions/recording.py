@@ -98,8 +98,9 @@ class Recording:
             outcome: How.
             error: What it has ended with.
         """
-        if _recordings.pop(self._number, None) is not self:
+        if _recordings.get(self._number) is not self:
             return
+        del _recordings[self._number]
         self._catalog.detach()
         if self._run.pid != os.getpid() or not self._run.key:  # of a fork, or never begun
             return
