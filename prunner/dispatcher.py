@@ -17,7 +17,7 @@ import contextlib
 import queue
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from prunner.alarms import Alarms
@@ -56,6 +56,7 @@ from prunner.events import (
     ReleaseDataset,
     RunHere,
 )
+from prunner.journal import Journal
 from prunner.planning.decisions import (
     PARENT,
     Decision,
@@ -120,6 +121,7 @@ class Dispatcher:
         refs: In-memory data that there is already: inputs of the pipeline.
         inbox: Where events arrive.
         package: The project's package, for errors.
+        journal: Where it is noted what happens when.
 
     Attributes:
         errands: What the calling thread has to do, in order; the last one is an ``End``.
@@ -136,7 +138,10 @@ class Dispatcher:
         refs: dict[str, DataRef],
         inbox: queue.SimpleQueue[Any],
         package: str | None = None,
+        journal: Journal | None = None,
     ) -> None:
+        self._journal = journal or Journal()
+        self._journal.sizes.update({name: ref.size for name, ref in refs.items()})
         self.errands: queue.SimpleQueue[Errand] = queue.SimpleQueue()
         self.patience = PATIENCE
         self._refs = dict(refs)
@@ -227,14 +232,17 @@ class Dispatcher:
                 self._hear(worker, message)
             case RanHere(step, failed=True):
                 decisions = self._scheduler.step_failed(step, may_retry=event.may_retry)
+                self._note_end(PARENT, event, failed=True)
                 self.errands.put(NoteFailedHere(step, _outcome(decisions)))
                 self._follow(decisions)
             case RanHere(step, outputs, unshareable):
                 self._pin_consumers(unshareable)
+                self._note_end(PARENT, event)
                 self._finish(Finished(step, outputs, event.seconds), {})
             case Answered(worker):
                 self._limits.go_on(worker, monotonic)
             case MemorySeen():
+                self._journal.see(event, time())
                 self._follow(self._scheduler.memory_seen(*event))
             case WorkerGone():
                 self._bury(event)
@@ -244,6 +252,7 @@ class Dispatcher:
             case Finished():
                 self._last_said[worker] = monotonic()
                 self._lost.pop(worker, None)
+                self._note_end(worker, message)
                 self._finish(message, message.outputs)
             case Returned(steps):
                 self._follow(self._scheduler.steps_returned(worker, steps))
@@ -254,6 +263,7 @@ class Dispatcher:
                 self.errands.put(AnswerHook(worker, message))
             case Failed(step):
                 decisions = self._scheduler.step_failed(step, may_retry=message.may_retry)
+                self._note_end(worker, message, failed=True)
                 self.errands.put(NoteFailed(message, _outcome(decisions)))
                 self._follow(decisions)
             case Ready():
@@ -267,9 +277,15 @@ class Dispatcher:
         self._refs.update(done.outputs)
         for ref in done.outputs.values():
             self._exchange.count(ref)
-        self.errands.put(NoteDone(done.step, foreign, done.seconds))
+        self.errands.put(NoteDone(done.step, foreign))
         sizes = {name: ref.size for name, ref in done.outputs.items()}
+        self._journal.sizes.update(sizes)
         self._follow(self._scheduler.step_finished(done.step, done.seconds, sizes))
+
+    def _note_end(
+        self, worker: int, ended: Finished | Failed | RanHere, *, failed: bool = False
+    ) -> None:
+        self._journal.end(worker, ended.step, time(), ended.seconds, ended.times, failed=failed)
 
     def _bury(self, gone: WorkerGone) -> None:
         if gone.worker in self._refused:
@@ -290,6 +306,8 @@ class Dispatcher:
         else:
             error = self._death(name, gone)
         self._ready.discard(gone.worker)
+        if step is not None:
+            self._journal.end(gone.worker, step, time(), failed=True)
         decisions = self._scheduler.worker_gone(
             gone.worker,
             for_memory=error.out_of_memory,
@@ -338,6 +356,7 @@ class Dispatcher:
         for decision in decisions:
             match decision:
                 case Start(step, worker) if worker == PARENT:
+                    self._journal.order(step, time())
                     self.errands.put(RunHere(step))
                 case Start(step, worker, after):
                     orders.setdefault(worker, []).append(self._run_step(step, after))
@@ -345,6 +364,9 @@ class Dispatcher:
                     self._carry_out(decision)
         for worker, steps in orders.items():
             self._last_said[worker] = monotonic()
+            now = time()
+            for each in steps:
+                self._journal.order(each.step, now)
             if not self._pool.order(worker, RunSteps(tuple(steps))):
                 self._not_begun.update(each.step for each in steps)
 

@@ -77,7 +77,6 @@ class Errands:
 
     Attributes:
         done: The steps that are done.
-        seconds: How long each of them took.
         outcomes: What went wrong.
     """
 
@@ -96,7 +95,6 @@ class Errands:
         policy: RunPolicy = NO_POLICY,
     ) -> None:
         self.done: list[int] = []
-        self.seconds: dict[int, float] = {}
         self.outcomes = Outcomes([step.name for step in plan.steps], logger)
         self._raised_here: dict[int, tuple[BaseException, str]] = {}
         self._done_here: set[int] = set()
@@ -150,8 +148,7 @@ class Errands:
     def _do(self, errand: Errand, pool: Pool, report: Report) -> bool:
         """Do one errand; False if it was the last one."""
         match errand:
-            case NoteDone(step, outputs, seconds):
-                self.seconds[step] = seconds
+            case NoteDone(step, outputs):
                 self._note_done(step, outputs)
             case HandleLog(worker, attributes):
                 handle_here(attributes, worker)
@@ -253,11 +250,13 @@ class Errands:
         except BaseException as error:
             self._raised_here[step] = error, watch.phase
             may_retry = is_one_of(error, self._policy.of(step).retry_on)
-            return RanHere(step, {}, frozenset(), failed=True, may_retry=may_retry)
+            failed = RanHere(step, {}, frozenset(), failed=True, may_retry=may_retry)
+            return failed._replace(seconds=perf_counter() - begin, times=watch.times)
         self._done_here.add(step)
-        return self._share_outputs(step, perf_counter() - begin)
+        seconds = perf_counter() - begin
+        return self._share_outputs(step)._replace(seconds=seconds, times=watch.times)
 
-    def _share_outputs(self, step: int, seconds: float) -> RanHere:
+    def _share_outputs(self, step: int) -> RanHere:
         outputs = {}
         unshareable = set()
         for name in self._plan.steps[step].outputs:
@@ -270,7 +269,7 @@ class Errands:
             else:
                 if ref is not None:
                     outputs[name] = ref
-        return RanHere(step, outputs, frozenset(unshareable), seconds)
+        return RanHere(step, outputs, frozenset(unshareable))
 
 
 if sys.platform == "win32":

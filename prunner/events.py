@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from prunner.bridge.messages import Failed, HookCall
+from prunner.bridge.phases import StepTimes
 from prunner.bridge.refs import DataRef
 from prunner.errors import WorkerDied
 from prunner.planning.decisions import GiveUp, Hold, Retry
@@ -43,12 +44,10 @@ class NoteDone(NamedTuple):
     Attributes:
         step: Which one.
         outputs: In-memory data that a worker made.
-        seconds: How long it took.
     """
 
     step: int
     outputs: Mapping[str, DataRef]
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +135,7 @@ Errand = (
 # --- events from the thread that called run ---------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class RanHere:
+class RanHere(NamedTuple):
     """A pinned step ended.
 
     Attributes:
@@ -147,6 +145,7 @@ class RanHere:
         seconds: How long it took.
         failed: Whether it raised.
         may_retry: Whether it raised something after which it may be tried again.
+        times: How long its parts took.
     """
 
     step: int
@@ -155,6 +154,7 @@ class RanHere:
     seconds: float = 0.0
     failed: bool = False
     may_retry: bool = False
+    times: StepTimes | None = None
 
 
 class Answered(NamedTuple):

@@ -22,6 +22,7 @@ from prunner.dispatcher import Dispatcher
 from prunner.errands import Errands
 from prunner.events import Abort
 from prunner.interrupts import Interrupts
+from prunner.journal import Journal
 from prunner.memory import share_inputs
 from prunner.node_options import policy_of
 from prunner.options import RunOptions, threads_that_fit
@@ -35,11 +36,14 @@ from prunner.processes.pool import WorkerPool
 from prunner.processes.project import ProjectState
 from prunner.processes.starting import why_no_workers
 from prunner.processes.worker import Preload, packed_setup
+from prunner.sessions.current import recording_of
 
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
     from pluggy import PluginManager
+
+    from prunner.sessions.recording import Recording
 
 
 class Execution:
@@ -54,6 +58,7 @@ class Execution:
         logger: Where the progress is written.
 
     Attributes:
+        recording: The record of the run, if there is one.
         errands: What was done, and what went wrong; ``None`` before anything could be.
     """
 
@@ -69,6 +74,10 @@ class Execution:
         run_id: str | None,
         logger: logging.Logger,
     ) -> None:
+        self.recording = recording_of(catalog)
+        self._journal = Journal()
+        self._keys = history.keys_of(pipeline.nodes)
+        self._pids: dict[int, int] = {}
         self._options = options
         self._pipeline = pipeline
         self._catalog = catalog
@@ -100,13 +109,32 @@ class Execution:
                 try:
                     self._execute(plan, self.errands, exchange, begin, refs)
                 finally:
-                    self._note_history(self.errands)
+                    self._note_history(plan, self.errands)
 
-    def _note_history(self, errands: Errands) -> None:
+    def _note_history(self, plan: RunPlan, errands: Errands) -> None:
         nodes = self._pipeline.nodes
-        history.note(nodes, errands.seconds, self._needs)
+        history.note(self._keys, self._journal.seconds(), self._needs)
+        if self.recording is not None:
+            self._trace(self.recording, plan, errands)
         for step, need in self._needs.items():
             self._logger.debug("Node '%s' needed up to %.0f MB.", nodes[step].name, need / 1e6)
+
+    def _trace(self, recording: Recording, plan: RunPlan, errands: Errands) -> None:
+        from prunner.sessions.tracing import Traced  # no matter of a run that is not recorded
+
+        recording.trace(
+            Traced(
+                plan=plan,
+                nodes=self._pipeline.nodes,
+                keys=self._keys,
+                journal=self._journal,
+                outcomes=errands.outcomes,
+                done=frozenset(errands.done),
+                needs=self._needs,
+                pids=self._pids,
+                catalog=self._catalog,
+            )
+        )
 
     def _book(self) -> tuple[RunBook, dict[int, str]]:
         """What of the run goes to workers, and the nodes that cannot, each with the reason."""
@@ -126,10 +154,17 @@ class Execution:
         return book, pinned
 
     def _plan(self, book: RunBook, pinned: dict[int, str]) -> RunPlan:
-        known = history.recall(self._pipeline.nodes)
-        plan = RunPlan.from_pipeline(self._pipeline, book.in_memory, pinned, *known)
+        plan = RunPlan.from_pipeline(self._pipeline, book.in_memory, pinned, *self._known())
         self._announce(plan)
         return plan
+
+    def _known(self) -> history.Known:
+        """What is known of the nodes: by this process, else by the records of others."""
+        here = history.recall(self._keys)
+        if self.recording is None:
+            return here
+        seconds, needs = self.recording.known(self._keys)
+        return history.Known(seconds | here.seconds, needs | here.needs)
 
     def _errands(self, plan: RunPlan, exchange: Exchange, hooks_here: PluginManager) -> Errands:
         return Errands(
@@ -160,6 +195,7 @@ class Execution:
             run_id=self._run_id,
             worker_hooks=worker_hooks,
             policy=self._policy,
+            is_timed=self.recording is not None,
         )
 
     def _execute(
@@ -193,6 +229,7 @@ class Execution:
             refs=refs,
             inbox=inbox,
             package=project.package_name,
+            journal=self._journal,
         )
         loop = threading.Thread(
             target=dispatcher.run, args=(workers > 0,), name="prunner-dispatcher", daemon=True
@@ -202,6 +239,7 @@ class Execution:
             stack.callback(lambda: loop.join() if loop.ident else None)
             stack.callback(inbox.put, Abort())
             stack.enter_context(pool)
+            stack.callback(lambda: self._pids.update(pool.pids))
             # Processes first: a forked one should find as few threads as possible.
             pool.start(workers)
             loop.start()

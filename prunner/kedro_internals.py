@@ -6,6 +6,7 @@ A Kedro release that moves one of these is mended here and nowhere else.
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -41,17 +42,17 @@ def pipelines_of_command_line() -> list[str] | None:
     return split_names(names) if isinstance(names, str) else list(names)
 
 
-def how_to_resume(
+def nodes_to_resume_from(
     pipeline: Pipeline, done: Sequence[Node], catalog: CatalogProtocol[Any, Any]
-) -> str | None:
-    """What Kedro suggests to add to a command after a failed run, ``None`` for nothing."""
+) -> list[str]:
+    """The nodes that Kedro suggests to go on with after a failed run; empty for all of them."""
     from kedro.runner.runner import _find_nodes_to_resume_from
 
     unfinished = set(pipeline.nodes) - set(done)
     if not done:
-        return None
-    names = _find_nodes_to_resume_from(pipeline, unfinished, catalog)
-    return f'--from-nodes "{",".join(sorted(names))}"'
+        return []
+    names: Iterable[str] = _find_nodes_to_resume_from(pipeline, unfinished, catalog)
+    return sorted(names)
 
 
 class IndexedPipeline(Pipeline):
@@ -156,6 +157,17 @@ def drop_datasets(catalog: CatalogProtocol[Any, Any], names: Iterable[str]) -> N
     """Take datasets out of a catalog."""
     for name in names:
         catalog._datasets.pop(name, None)
+
+
+def size_of_file(catalog: CatalogProtocol[Any, Any], name: str) -> int | None:
+    """Bytes of the local file of a dataset; ``None`` for one that has none."""
+    dataset = dataset_itself(catalog, name)
+    try:
+        if dataset._protocol != "file":
+            return None
+        return os.stat(dataset._get_load_path()).st_size
+    except Exception:  # it may be of any class, and the file gone
+        return None
 
 
 def dataset_itself(catalog: CatalogProtocol[Any, Any], name: str) -> Any:

@@ -69,6 +69,10 @@ class Outcomes:
         self.skipped.update(outcome.skipped)
         self.append(error)
 
+    def history(self, step: int) -> Sequence[str]:
+        """What the tries of a step have ended with after which it was tried again."""
+        return self._history.get(step, ())
+
     def append(self, error: BaseException) -> None:
         """Remember an error, whatever it concerns."""
         if self.errors:  # where the run stops, only one can be raised

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from prunner.errands import Errands
     from prunner.execution import Execution
+    from prunner.sessions.recording import Recording
 
 # Arguments of run() after the catalog, before the one that lets Kedro leave out nodes.
 _ONLY_MISSING = 3
@@ -116,6 +118,7 @@ class ParallelRunner(AbstractRunner):
         memory_limit: float | None = None,
         memory_mode: str = "hold",
     ) -> None:
+        self._given = _given(locals())
         super().__init__(is_async=check_is_async(is_async))
         self._options = RunOptions(
             max_workers=check_max_workers(max_workers),
@@ -221,15 +224,26 @@ class ParallelRunner(AbstractRunner):
         execution = self._execution(
             pipeline, catalog, hook_manager or kedro_internals.no_hooks(), run_id
         )
+        if execution.recording is not None:
+            execution.recording.note(
+                runner=self._class_path(),
+                options=self._given,
+                start_method=self._options.start_method,
+            )
         try:
             execution.run()
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             done = _done(pipeline, execution.errands)
-            self._suggest_resume_scenario(kedro_internals.IndexedPipeline(pipeline), done, catalog)
+            indexed = kedro_internals.IndexedPipeline(pipeline)
+            self._suggest_resume_scenario(indexed, done, catalog)
+            if execution.recording is not None:  # no hook is told of an interrupt
+                left = kedro_internals.nodes_to_resume_from(indexed, done, catalog)
+                execution.recording.resume_from(left)
+                execution.recording.interrupted(interrupt)
             raise
         if execution.errands is not None and execution.errands.outcomes.errors:
             try:
-                self._give_up(pipeline, catalog, execution.errands)
+                self._give_up(pipeline, catalog, execution.errands, execution.recording)
             finally:
                 del execution  # which has the exception, whose traceback has this frame
 
@@ -247,8 +261,19 @@ class ParallelRunner(AbstractRunner):
             self._options, pipeline, catalog, hooks, run_id=run_id, logger=self._logger
         )
 
+    def _class_path(self) -> str:
+        """What ``kedro run --runner`` takes."""
+        kind = type(self)
+        if kind is ParallelRunner:
+            return "prunner.ParallelRunner"
+        return f"{kind.__module__}.{kind.__qualname__}"
+
     def _give_up(
-        self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any], errands: Errands
+        self,
+        pipeline: Pipeline,
+        catalog: CatalogProtocol[Any, Any],
+        errands: Errands,
+        recording: Recording | None,
     ) -> NoReturn:
         """Suggest how to resume, and raise what went wrong."""
         outcomes, names = errands.outcomes, [node.name for node in pipeline.nodes]
@@ -257,13 +282,18 @@ class ParallelRunner(AbstractRunner):
         indexed = kedro_internals.IndexedPipeline(pipeline)
         if isinstance(error, Exception):
             self._suggest_resume_scenario(indexed, done, catalog)
+        left: list[str] = []
+        if recording is not None or self._options.keep_going:
+            left = kedro_internals.nodes_to_resume_from(indexed, done, catalog)
+        if recording is not None:
+            recording.resume_from(left)
         failures = {names[step]: each for step, each in outcomes.failed.items()}
         if self._options.keep_going and _are_all(failures, len(outcomes.errors) + 1):
             error = PipelineFailed(
                 failures,
                 [names[step] for step in sorted(outcomes.skipped)],
                 [node.name for node in done],
-                kedro_internals.how_to_resume(indexed, done, catalog),
+                f'--from-nodes "{",".join(left)}"' if left else None,
             )
         try:
             raise error
@@ -281,6 +311,15 @@ class ParallelRunner(AbstractRunner):
         self._logger.error("Another error of this run: %s", described(first))
         errors[errors.index(urgent[0])] = first
         return urgent[0]
+
+
+def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of the runner that are not as they are by default."""
+    return {
+        each.name: arguments[each.name]
+        for each in inspect.signature(ParallelRunner).parameters.values()
+        if arguments[each.name] is not each.default and arguments[each.name] != each.default
+    }
 
 
 def _done(pipeline: Pipeline, errands: Errands | None) -> list[Node]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from prunner.bridge.phases import StepTimes
 from prunner.bridge.refs import DataRef
 from prunner.planning.policy import NO_POLICY, RunPolicy
 
@@ -36,6 +37,7 @@ class BeginRun(NamedTuple):
         run_id: Kedro's id of the run.
         set_up: What is set up anew for each run.
         policy: The rules for steps that fail.
+        is_timed: Whether it is to be said how long the parts of each step took.
     """
 
     folders: tuple[str, ...]
@@ -46,6 +48,7 @@ class BeginRun(NamedTuple):
     worker_hooks: bytes | None = None
     set_up: RunSetup | None = None
     policy: RunPolicy = NO_POLICY
+    is_timed: bool = False
 
 
 class RunSetup(NamedTuple):
@@ -144,15 +147,18 @@ class Finished(NamedTuple):
         step: Which one.
         outputs: The in-memory datasets that it saved.
         seconds: How long it took, with loading, saving and hooks.
+        times: How long its parts took, where that was asked for.
     """
 
     step: int
     outputs: Mapping[str, DataRef]
     seconds: float
+    times: StepTimes | None = None
 
     def to_wire(self) -> tuple[Any, ...]:
         """The message as a plain tuple."""
-        return _FINISHED, self.step, _plain(self.outputs), self.seconds
+        times = None if self.times is None else tuple(self.times)
+        return _FINISHED, self.step, _plain(self.outputs), self.seconds, times
 
 
 class Returned(NamedTuple):
@@ -171,6 +177,8 @@ class Failed(NamedTuple):
         pid: Id of the worker process.
         saved: The in-memory datasets that it had saved.
         may_retry: Whether the step may be tried again after that.
+        seconds: How long it took.
+        times: How long its parts took.
     """
 
     step: int
@@ -179,6 +187,8 @@ class Failed(NamedTuple):
     pid: int
     saved: Mapping[str, DataRef] = {}
     may_retry: bool = False
+    seconds: float | None = None
+    times: StepTimes | None = None
 
 
 class HookCall(NamedTuple):
@@ -249,8 +259,9 @@ def from_wire(wire: tuple[Any, ...]) -> Finished | RunSteps:
     """The message of which its ``to_wire`` has made a plain tuple."""
     kind, *fields = wire
     if kind == _FINISHED:
-        step, outputs, seconds = fields
-        return Finished(step, _refs(outputs), seconds)
+        step, outputs, seconds, times = fields
+        whole = None if times is None else StepTimes(*times)
+        return Finished(step, _refs(outputs), seconds, whole)
     return RunSteps(tuple(RunStep(step, _refs(inputs), after) for step, inputs, after in fields))
 
 

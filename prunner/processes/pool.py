@@ -90,6 +90,12 @@ class WorkerPool:
                 self._serve(number, self._members[number])
         return number
 
+    @property
+    def pids(self) -> dict[int, int]:
+        """The process of each worker that there has been, by its number."""
+        pids = {number: each.process.pid for number, each in enumerate(self._members)}
+        return {number: pid for number, pid in pids.items() if pid is not None}
+
     def end(self, number: int) -> None:
         """End a worker in the middle of a step, and note where it was."""
         self._members[number].process.end_stuck()

@@ -80,10 +80,12 @@ class StepRunner:
             inputs.update(self._made[parent])
         begin = perf_counter()
         answer = self._run(message.step, inputs)
+        seconds = perf_counter() - begin
         if isinstance(answer, Failed):
-            return answer
+            return answer._replace(seconds=seconds, times=self._watch.times)
         self._made[message.step] = answer
-        return Finished(message.step, answer, perf_counter() - begin)
+        times = self._watch.times if self._begin.is_timed else None
+        return Finished(message.step, answer, seconds, times)
 
     def forget(self) -> None:
         """No step follows at once: what comes next will be told what it needs."""

@@ -12,6 +12,8 @@ from typing import Any
 
 from kedro.framework.hooks import hook_impl
 
+from prunner.sessions.current import recording_of
+
 
 class RecordingHooks:
     """Tells ``recording`` when a run begins and ends.
@@ -41,8 +43,7 @@ class RecordingHooks:
         self._end("FAILED", catalog, error)
 
     def _end(self, outcome: str, catalog: Any, error: Exception | None = None) -> None:
-        recording = sys.modules.get("prunner.sessions.recording")
-        found = None if recording is None else recording.recording_of(catalog)
+        found = recording_of(catalog)
         if found is not None:
             from prunner.sessions.records import Outcome
 

@@ -25,19 +25,21 @@ from typing import Any
 from loky import cpu_count
 
 from prunner.bridge.owners import this_process
+from prunner.history import Known, NodeKey
 from prunner.sessions import facts
 from prunner.sessions.records import Outcome, RunRecord
 from prunner.sessions.rows import KnownNode
 from prunner.sessions.safely import safely
 from prunner.sessions.setup import StoreSetup, current_setup
 from prunner.sessions.store import SQLiteSessionStore, store_of
+from prunner.sessions.tracing import Traced, memory_samples, node_records
 
 _MOST_SERVICES = 1000  # sessions without a store of which this process remembers the key
 _SEQUENTIAL = "kedro.runner.SequentialRunner"
 
 _lock = threading.Lock()
 _services: OrderedDict[str, SQLiteSessionStore] = OrderedDict()
-_recordings: dict[int, Recording] = {}  # that go on, by the id of the catalog
+recordings: dict[int, Recording] = {}  # that go on, by the id of the catalog
 
 
 class Recording:
@@ -73,15 +75,33 @@ class Recording:
             self._run = replace(self._run, key=key, session=store.key)
         # However the run ends: nobody has a catalog for longer than its run.
         self._catalog = weakref.finalize(catalog, self.end, Outcome.INTERRUPTED)
-        _recordings[id(catalog)] = self
+        recordings[id(catalog)] = self
         self._number = id(catalog)
 
-    def known(self, nodes: Sequence[tuple[str, str]]) -> dict[tuple[str, str], KnownNode]:
-        """What earlier runs tell of nodes, by their names and digests of their functions."""
-        found: dict[tuple[str, str], KnownNode] = {}
+    def known(self, keys: Sequence[NodeKey]) -> Known:
+        """What earlier runs tell of nodes."""
+        found: dict[NodeKey, KnownNode] = {}
         with safely("What earlier runs tell of nodes is not used"):
-            found.update(self._store.archive.known(self._project, nodes))
-        return found
+            found.update(self._store.archive.known(self._project, keys))
+        known = {index: found[key] for index, key in enumerate(keys) if key in found}
+        return Known(
+            {index: each.seconds for index, each in known.items()},
+            {index: each.need for index, each in known.items() if each.need is not None},
+        )
+
+    def trace(self, traced: Traced) -> None:
+        """Note what has become of each node; called once, when no further one will run.
+
+        Args:
+            traced: What has happened.
+        """
+        with safely("What became of the nodes of this run is not on record"):
+            self.note(
+                nodes=node_records(traced, self._run.started, self._store.scrubber.text),
+                memory=memory_samples(traced.journal),
+                memory_total=traced.journal.memory_total,
+                pids=dict(traced.pids),
+            )
 
     def note(self, **what: Any) -> None:
         """Note more of the run.
@@ -91,6 +111,15 @@ class Recording:
         """
         self._run = replace(self._run, **what)
 
+    def resume_from(self, names: Sequence[str]) -> None:
+        """Note the nodes from which what did not complete can be run; none for all of it."""
+        if names:
+            self.note(resume={"from_nodes": list(names)})
+
+    def interrupted(self, error: BaseException) -> None:
+        """The run was interrupted, of which Kedro tells no hook."""
+        self.end(Outcome.INTERRUPTED, error)
+
     def end(self, outcome: Outcome, error: BaseException | None = None) -> None:
         """Write how the run has ended, if nobody has done so.
 
@@ -98,9 +127,9 @@ class Recording:
             outcome: How.
             error: What it has ended with.
         """
-        if _recordings.get(self._number) is not self:
+        if recordings.get(self._number) is not self:
             return
-        del _recordings[self._number]
+        del recordings[self._number]
         self._catalog.detach()
         if self._run.pid != os.getpid() or not self._run.key:  # of a fork, or never begun
             return
@@ -135,11 +164,6 @@ def begin(run_params: Mapping[str, Any], catalog: Any) -> None:
     store = _store_for(run_params, setup)
     if store.wants_runs:
         Recording(store, run_params, catalog)
-
-
-def recording_of(catalog: Any) -> Recording | None:
-    """The record of the run with this catalog; ``None`` if it is not recorded."""
-    return _recordings.get(id(catalog))
 
 
 def _store_for(run_params: Mapping[str, Any], setup: StoreSetup) -> SQLiteSessionStore:

@@ -38,6 +38,7 @@ from prunner.events import (
     ReleaseDataset,
     RunHere,
 )
+from prunner.journal import Journal
 from prunner.planning.decisions import GiveUp, Retry
 from prunner.planning.policy import NO_POLICY, RunPolicy, StepPolicy
 from prunner.planning.scheduler import Scheduler
@@ -131,6 +132,7 @@ class Run:
         inbox = Inbox()
         for event in (*events, Abort()):
             inbox.put(event)
+        self.journal = Journal()
         self.dispatcher = Dispatcher(
             Scheduler(plan, policy),
             self.pool,
@@ -139,6 +141,7 @@ class Run:
             refs=refs or {},
             inbox=inbox,
             package="my_project",
+            journal=self.journal,
         )
         self.dispatcher.patience = patience
         self.dispatcher.run(has_workers)
@@ -156,7 +159,7 @@ def finished(step, outputs, seconds=1.0):
 
 
 def done(step, outputs):
-    return NoteDone(step, outputs, 1.0)
+    return NoteDone(step, outputs)
 
 
 def steps_sent(run):
@@ -533,6 +536,6 @@ def test_who_says_nothing_gives_back_what_waits_there_and_gets_it_again_with_its
     assert run.errors == []
 
 
-def test_it_is_told_how_long_each_step_took():
+def test_it_is_noted_how_long_each_step_took():
     run = Run(independent(2), said(Ready()), said(finished(0, {}, 3.5)), said(finished(1, {}, 0.5)))
-    assert run.errands == [NoteDone(0, {}, 3.5), NoteDone(1, {}, 0.5)]
+    assert run.journal.seconds() == pytest.approx({0: 3.5, 1: 0.5})

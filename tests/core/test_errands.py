@@ -28,7 +28,7 @@ def test_what_was_done_when_a_run_is_interrupted_counts_though_nobody_has_said_s
         logger=logging.getLogger("kedro.runner.prunner"),
     )
     left: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    for errand in (ReleaseDataset("raw"), NoteDone(1, {}, 1.0)):
+    for errand in (ReleaseDataset("raw"), NoteDone(1, {})):
         left.put(errand)
     errands.close(left)
     assert errands.done == [1]

@@ -14,30 +14,31 @@ def nothing_known():
     history.forget()
 
 
-def nodes(*functions):
-    return Pipeline([node(f, "raw", f"d{i}", name=f"n{i}") for i, f in enumerate(functions)]).nodes
+def keys(*functions):
+    nodes = [node(f, "raw", f"d{i}", name=f"n{i}") for i, f in enumerate(functions)]
+    return history.keys_of(Pipeline(nodes).nodes)
 
 
 def test_at_first_nothing_is_known():
-    assert history.recall(nodes(one, one)).seconds == {}
+    assert history.recall(keys(one, one)).seconds == {}
 
 
 def test_a_later_pipeline_with_the_same_nodes_knows_how_long_they_took():
-    history.note(nodes(one, one, one), {0: 1.5, 2: 0.25}, {})
-    assert history.recall(nodes(one, one, one)).seconds == {0: 1.5, 2: 0.25}
-    history.note(nodes(one), {0: 3.0}, {})
-    assert history.recall(nodes(one, one)).seconds == {0: 3.0}
+    history.note(keys(one, one, one), {0: 1.5, 2: 0.25}, {})
+    assert history.recall(keys(one, one, one)).seconds == {0: 1.5, 2: 0.25}
+    history.note(keys(one), {0: 3.0}, {})
+    assert history.recall(keys(one, one)).seconds == {0: 3.0}
 
 
 def test_a_node_of_the_same_name_that_calls_another_function_is_another_node():
-    history.note(nodes(one), {0: 1.5}, {})
-    assert history.recall(nodes(join)).seconds == {}
+    history.note(keys(one), {0: 1.5}, {})
+    assert history.recall(keys(join)).seconds == {}
 
 
 def test_what_is_remembered_is_limited(monkeypatch):
     monkeypatch.setattr(history, "_MOST_NODES", 2)
-    history.note(nodes(one, one, one), {0: 1.0, 1: 1.0, 2: 1.0}, {})
-    assert history.recall(nodes(one, one, one)).seconds == {1: 1.0, 2: 1.0}
+    history.note(keys(one, one, one), {0: 1.0, 1: 1.0, 2: 1.0}, {})
+    assert history.recall(keys(one, one, one)).seconds == {1: 1.0, 2: 1.0}
 
 
 class Callable:
@@ -46,5 +47,5 @@ class Callable:
 
 
 def test_any_callable_will_do():
-    history.note(nodes(Callable()), {0: 1.5}, {})
-    assert history.recall(nodes(Callable())).seconds == {0: 1.5}
+    history.note(keys(Callable()), {0: 1.5}, {})
+    assert history.recall(keys(Callable())).seconds == {0: 1.5}

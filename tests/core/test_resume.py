@@ -6,7 +6,7 @@ import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline, node
 
-from prunner.kedro_internals import IndexedPipeline, how_to_resume
+from prunner.kedro_internals import IndexedPipeline, nodes_to_resume_from
 
 PIPELINE = Pipeline(
     [
@@ -31,5 +31,5 @@ def test_the_same_nodes_are_found(names):
 def test_the_same_is_suggested(count):
     catalog = DataCatalog({name: MemoryDataset(1) for name in ("a", "x")})
     done = PIPELINE.nodes[:count]
-    suggested = how_to_resume(IndexedPipeline(PIPELINE), done, catalog)
-    assert suggested == how_to_resume(PIPELINE, done, catalog)
+    suggested = nodes_to_resume_from(IndexedPipeline(PIPELINE), done, catalog)
+    assert suggested == nodes_to_resume_from(PIPELINE, done, catalog)

@@ -117,7 +117,7 @@ def run(tmp_path, start_method):
             names = [f"i{i}" for i in range(6)]
             steps = pipeline([node(meet, ["path", "address", i], f"o{i}", name=i) for i in names])
             needs = dict.fromkeys(range(6), 10**15)
-            history.note(steps.nodes, dict.fromkeys(range(6), 1.0), needs)
+            history.note(history.keys_of(steps.nodes), dict.fromkeys(range(6), 1.0), needs)
             catalog = DataCatalog({name: MemoryDataset(name) for name in names})
             catalog["path"] = MemoryDataset(str(tmp_path / "marks"))
             catalog["address"] = MemoryDataset(gate.listener.address)
