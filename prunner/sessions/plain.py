@@ -133,7 +133,8 @@ def _tagged(value: Any, above: tuple[int, ...]) -> Any:
             return {tag: write(value)}
     if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0:
         scalar = value.item()
-        return _described(value) if scalar is value else _plain(scalar, above)
+        is_same = type(scalar) is type(value)  # Python has nothing like it
+        return _described(value) if is_same else _plain(scalar, above)
     return _described(value)
 
 

@@ -1,6 +1,7 @@
 """What is known of a session, a run and its nodes. Plain values only: nothing here does I/O.
 
-All times are seconds since the epoch (UTC), all durations seconds, all sizes bytes.
+All times are seconds since the epoch (UTC), all durations seconds, all sizes bytes. Nobody changes a
+record; those of nodes are not frozen only because that makes each take three times as long.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Outcome(str, Enum):
         return self.value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Transfer:
     """A dataset that a node has loaded or saved.
 
@@ -43,7 +44,7 @@ class Transfer:
     size: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Try:
     """A try of a node that did not end well, and was followed by another one.
 
@@ -60,7 +61,7 @@ class Try:
     error: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class NodeRecord:
     """What is known of one node of a run.
 
