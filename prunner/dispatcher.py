@@ -232,12 +232,12 @@ class Dispatcher:
                 self._hear(worker, message)
             case RanHere(step, failed=True):
                 decisions = self._scheduler.step_failed(step, may_retry=event.may_retry)
-                self._note_end(PARENT, event, failed=True)
+                self._journal.end(PARENT, event, time(), failed=True)
                 self.errands.put(NoteFailedHere(step, _outcome(decisions)))
                 self._follow(decisions)
             case RanHere(step, outputs, unshareable):
                 self._pin_consumers(unshareable)
-                self._note_end(PARENT, event)
+                self._journal.end(PARENT, event, time())
                 self._finish(Finished(step, outputs, event.seconds), {})
             case Answered(worker):
                 self._limits.go_on(worker, monotonic)
@@ -252,7 +252,7 @@ class Dispatcher:
             case Finished():
                 self._last_said[worker] = monotonic()
                 self._lost.pop(worker, None)
-                self._note_end(worker, message)
+                self._journal.end(worker, message, time())
                 self._finish(message, message.outputs)
             case Returned(steps):
                 self._follow(self._scheduler.steps_returned(worker, steps))
@@ -263,7 +263,7 @@ class Dispatcher:
                 self.errands.put(AnswerHook(worker, message))
             case Failed(step):
                 decisions = self._scheduler.step_failed(step, may_retry=message.may_retry)
-                self._note_end(worker, message, failed=True)
+                self._journal.end(worker, message, time(), failed=True)
                 self.errands.put(NoteFailed(message, _outcome(decisions)))
                 self._follow(decisions)
             case Ready():
@@ -281,11 +281,6 @@ class Dispatcher:
         sizes = {name: ref.size for name, ref in done.outputs.items()}
         self._journal.sizes.update(sizes)
         self._follow(self._scheduler.step_finished(done.step, done.seconds, sizes))
-
-    def _note_end(
-        self, worker: int, ended: Finished | Failed | RanHere, *, failed: bool = False
-    ) -> None:
-        self._journal.end(worker, ended.step, time(), ended.seconds, ended.times, failed=failed)
 
     def _bury(self, gone: WorkerGone) -> None:
         if gone.worker in self._refused:
@@ -307,7 +302,7 @@ class Dispatcher:
             error = self._death(name, gone)
         self._ready.discard(gone.worker)
         if step is not None:
-            self._journal.end(gone.worker, step, time(), failed=True)
+            self._journal.die(gone.worker, step, time())
         decisions = self._scheduler.worker_gone(
             gone.worker,
             for_memory=error.out_of_memory,

@@ -11,12 +11,28 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from prunner.bridge.messages import MemorySeen
 from prunner.bridge.phases import StepTimes
 
 _MOST_SAMPLES = 500  # of memory; then every other one is left out
+
+
+class Ended(Protocol):
+    """What is said of a step that has ended, by whom it was run."""
+
+    @property
+    def step(self) -> int:
+        """Which one."""
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took."""
+
+    @property
+    def times(self) -> StepTimes | None:
+        """How long its parts took."""
 
 
 class Attempt(NamedTuple):
@@ -83,33 +99,35 @@ class Journal:
         """When a step that runs on a worker has begun, as far as is known here."""
         return max(self._ordered.get(step, 0.0), self._free_since.get(worker, 0.0))
 
-    def end(
-        self,
-        worker: int,
-        step: int,
-        at: float,
-        seconds: float | None = None,
-        times: StepTimes | None = None,
-        *,
-        failed: bool = False,
-    ) -> None:
+    def end(self, worker: int, ended: Ended, at: float, *, failed: bool = False) -> None:
         """A step has ended.
 
         Args:
             worker: Where.
-            step: Which one.
+            ended: What is said of it.
             at: When that is heard of.
-            seconds: How long it took, if it has said so.
-            times: How long its parts took.
             failed: Whether it failed.
         """
-        started, ended = self.since(worker, step), at
-        if seconds is not None:
+        started, end = self.since(worker, ended.step), at
+        if ended.seconds is not None:
             # What is heard late, since this process was busy, has begun and ended as it says.
-            started = at - seconds if times is None else times.began
-            ended = started + seconds
-        self._free_since[worker] = at
-        self.attempts[step].append(Attempt(worker, started, ended, failed, times))
+            started = at - ended.seconds if ended.times is None else ended.times.began
+            end = started + ended.seconds
+        self._add(ended.step, Attempt(worker, started, end, failed, ended.times))
+
+    def die(self, worker: int, step: int, at: float) -> None:
+        """A worker has ended while it ran a step.
+
+        Args:
+            worker: Which one.
+            step: The step.
+            at: When that was noticed.
+        """
+        self._add(step, Attempt(worker, self.since(worker, step), at, True, None))
+
+    def _add(self, step: int, attempt: Attempt) -> None:
+        self._free_since[attempt.worker] = attempt.ended
+        self.attempts[step].append(attempt)
 
     def see(self, seen: MemorySeen, at: float) -> None:
         """Somebody has looked at memory.

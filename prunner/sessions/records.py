@@ -1,7 +1,8 @@
 """What is known of a session, a run and its nodes. Plain values only: nothing here does I/O.
 
-All times are seconds since the epoch (UTC), all durations seconds, all sizes bytes. Nobody changes a
-record; those of nodes are not frozen only because that makes each take three times as long.
+All times are seconds since the epoch (UTC), all durations seconds, all sizes bytes. Nobody
+changes a record; those of nodes are not frozen only because that makes each take three times as
+long.
 """
 
 from __future__ import annotations

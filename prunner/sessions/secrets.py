@@ -27,12 +27,14 @@ _COUNTED = frozenset(("tokens", "keys"))
 _HARMLESS = re.compile(
     r"^(.*_)?(primary|foreign|sort|partition|join|group|index|merge|unique|row|hash)_?keys?$", re.I
 )
-_URL = re.compile(r"(?P<head>[a-z][a-z0-9+.-]*://[^\s/@:'\"]*:)[^\s/'\"]+(?=@)", re.I)
-_NAMED = re.compile(
-    r"(?P<name>[\w.-]+)(?P<mark>['\"]?\s*[=:]\s*)"
-    r"(?P<value>\"[^\"]*\"|'[^']*'|(?:Bearer|Basic)\s+[^\s,;&'\"]+|[^\s,;&'\"})\]]+)"
+# Each looks at a character no more than a few times, however long a text is.
+_URL = re.compile(
+    r"(?<![a-z0-9+.-])(?P<head>[a-z][a-z0-9+.-]{0,30}://[^\s/@:'\"]*:)[^\s/'\"]+(?=@)", re.I
 )
-_FLAG = re.compile(r"(?P<name>--?[\w-]+)(?P<mark>\s+)(?P<value>[^\s-]\S*)")
+_NAME = re.compile(r"(?<![\w.-])(?P<name>[\w.-]{1,200})['\"]?\s*[=:]\s*")
+_FLAG = re.compile(r"(?<!\S)(?P<name>--?[\w-]{1,200})\s+(?=[^\s-])")
+_VALUE = re.compile(r"\"[^\"]*\"|'[^']*'|(?:Bearer|Basic)\s+[^\s,;&'\"]+|[^\s,;&'\"})\]]+")
+_WORD_BEHIND = re.compile(r"\S+")
 _SHORTEST = 5  # characters of what is looked for elsewhere
 _COMMON = frozenset(("false", "<none>"))
 
@@ -75,8 +77,7 @@ class Scrubber:
         if self._pattern is not None:
             text = self._pattern.sub(REPLACED, text)
         text = _URL.sub(rf"\g<head>{REPLACED}", text)
-        text = _NAMED.sub(_without_value, text)
-        return _FLAG.sub(_without_value, text)
+        return _without(_without(text, _NAME, _VALUE), _FLAG, _WORD_BEHIND)
 
     def _learn(self, values: Iterable[str]) -> None:
         new = {v for v in values if len(v) >= _SHORTEST and v.lower() not in _COMMON}
@@ -137,9 +138,14 @@ def _follows_flag(items: list[Any], index: int) -> bool:
     return (before.startswith("-") or is_pair) and "=" not in before and says_secret(before)
 
 
-def _without_value(found: re.Match[str]) -> str:
-    if found["value"].startswith(REPLACED):
-        return found[0]
-    if not says_secret(found["name"]):  # but what follows may be: --params=password=...
-        return f"{found['name']}{found['mark']}{_NAMED.sub(_without_value, found['value'])}"
-    return f"{found['name']}{found['mark']}{REPLACED}"
+def _without(text: str, name: re.Pattern[str], value: re.Pattern[str]) -> str:
+    """A text in which what follows a name that says secret is replaced."""
+    kept, at, place = [], 0, 0
+    while (found := name.search(text, place)) is not None:
+        place = found.end()
+        if says_secret(found["name"]) and not text.startswith(REPLACED, place):
+            secret = value.match(text, place)
+            if secret is not None:
+                kept += [text[at:place], REPLACED]
+                at = place = secret.end()
+    return "".join((*kept, text[at:]))

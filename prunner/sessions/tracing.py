@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prunner.errors import described
@@ -55,14 +55,65 @@ def node_records(run: Traced, began: float, text: Callable[[str], str]) -> tuple
         began: When the run began.
         text: Makes a text fit to be written: without secrets.
     """
-    sizes = _Sizes(run)
-    ends = {step: tries[-1].ended for step, tries in run.journal.attempts.items()}
-    return tuple(_record(run, step, sizes, ends, began, text) for step in run.plan.steps)
+    maker = _Maker(run, began, text)
+    return tuple(maker.record(step) for step in run.plan.steps)
 
 
 def memory_samples(journal: Journal) -> tuple[MemorySample, ...]:
     """What was seen of memory."""
     return tuple(MemorySample(*sample) for sample in journal.samples)
+
+
+class _Maker:
+    """Makes the records of the nodes of one run."""
+
+    def __init__(self, run: Traced, began: float, text: Callable[[str], str]) -> None:
+        self._run, self._began, self._text = run, began, text
+        self._sizes = _Sizes(run)
+        self._ends = {step: tries[-1].ended for step, tries in run.journal.attempts.items()}
+
+    def record(self, step: Step) -> NodeRecord:
+        run, index = self._run, step.index
+        tries = run.journal.attempts.get(index, [])
+        last = tries[-1] if tries else None
+        error = run.outcomes.failed.get(index)
+        known: dict[str, Any] = {} if last is None else self._of_try(last)
+        if all(parent in self._ends for parent in step.parents):
+            ends = (self._ends[parent] for parent in step.parents)
+            known["queued"] = max(ends, default=self._began)
+        return NodeRecord(
+            step=index,
+            name=step.name,
+            function=name_of(run.nodes[index].func),
+            source=run.keys[index][1],
+            parents=tuple(sorted(step.parents)),
+            outcome=_outcome(run, index, last),
+            peak_memory=run.needs.get(index),
+            tries=self._earlier(run.outcomes.history(index), tries),
+            error=None if error is None else self._text(described(error)),
+            pinned=run.plan.pinned.get(index),
+            **known,
+        )
+
+    def _of_try(self, last: Attempt) -> dict[str, Any]:
+        pid = os.getpid() if last.worker == PARENT else self._run.pids.get(last.worker)
+        known = {"worker": last.worker, "pid": pid, "started": last.started, "ended": last.ended}
+        if last.times is None:
+            return known
+        began, seconds, loads, saves = last.times
+        sizes = self._sizes
+        return known | {
+            "run_seconds": seconds,
+            "loads": tuple(Transfer(name, began + at, s, sizes[name]) for name, at, s in loads),
+            "saves": tuple(Transfer(name, began + at, s, sizes[name]) for name, at, s in saves),
+        }
+
+    def _earlier(self, told: Sequence[str], tries: Sequence[Attempt]) -> tuple[Try, ...]:
+        failed = [each for each in tries if each.failed]  # the last one may be for good
+        return tuple(
+            Try(each.worker, each.started, each.ended, self._text(error))
+            for each, error in zip(failed, told, strict=False)
+        )
 
 
 class _Sizes(dict[str, "int | None"]):
@@ -80,37 +131,6 @@ class _Sizes(dict[str, "int | None"]):
         return found
 
 
-def _record(
-    run: Traced,
-    step: Step,
-    sizes: _Sizes,
-    ends: Mapping[int, float],
-    began: float,
-    text: Callable[[str], str],
-) -> NodeRecord:
-    index = step.index
-    tries = run.journal.attempts.get(index, [])
-    last = tries[-1] if tries else None
-    outcome = _outcome(run, index, last)
-    error = run.outcomes.failed.get(index)
-    known: dict[str, Any] = {} if last is None else _of_try(run, last, sizes)
-    if all(parent in ends for parent in step.parents):
-        known["queued"] = max((ends[parent] for parent in step.parents), default=began)
-    return NodeRecord(
-        step=index,
-        name=step.name,
-        function=name_of(run.nodes[index].func),
-        source=run.keys[index][1],
-        parents=tuple(sorted(step.parents)),
-        outcome=outcome,
-        peak_memory=run.needs.get(index),
-        tries=tuple(_earlier(run.outcomes.history(index), tries, text)),
-        error=None if error is None else text(described(error)),
-        pinned=run.plan.pinned.get(index),
-        **known,
-    )
-
-
 def _outcome(run: Traced, step: int, last: Attempt | None) -> Outcome:
     if step in run.done:
         return Outcome.COMPLETED
@@ -121,26 +141,3 @@ def _outcome(run: Traced, step: int, last: Attempt | None) -> Outcome:
     if last is not None and not last.failed:  # its end was still on its way
         return Outcome.COMPLETED
     return Outcome.NOT_RUN
-
-
-def _of_try(run: Traced, last: Attempt, sizes: _Sizes) -> dict[str, Any]:
-    known: dict[str, Any] = {
-        "worker": last.worker,
-        "pid": os.getpid() if last.worker == PARENT else run.pids.get(last.worker),
-        "started": last.started,
-        "ended": last.ended,
-    }
-    if last.times is not None:
-        began, seconds, loads, saves = last.times
-        known["run_seconds"] = seconds
-        known["loads"] = tuple(Transfer(n, began + at, s, sizes[n]) for n, at, s in loads)
-        known["saves"] = tuple(Transfer(n, began + at, s, sizes[n]) for n, at, s in saves)
-    return known
-
-
-def _earlier(
-    told: Sequence[str], tries: Sequence[Attempt], text: Callable[[str], str]
-) -> Iterator[Try]:
-    failed = [each for each in tries if each.failed]
-    for each, error in zip(failed, told, strict=False):  # the last one may be for good
-        yield Try(each.worker, each.started, each.ended, text(error))
