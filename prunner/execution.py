@@ -106,7 +106,7 @@ class Execution:
 
     @contextmanager
     def _run_status(self, hooks_of_workers: dict[str, object]) -> Iterator[None]:
-        status = RunStatus(self._hooks, hooks_of_workers.values(), self._logger)
+        status = RunStatus(self._hooks, hooks_of_workers, self._logger)
         try:
             status.begin(self._pipeline)
             yield

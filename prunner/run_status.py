@@ -9,19 +9,18 @@ its hooks are called once more, as Kedro may call them.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from kedro.framework.hooks import hook_impl
 
+from prunner.bridge.worker_hooks import local_hook_manager
 from prunner.kedro_internals import is_default_pipeline
 
 if TYPE_CHECKING:
     from kedro.pipeline import Pipeline
     from kedro.pipeline.node import Node
     from pluggy import PluginManager
-
-_VIZ = "kedro_viz"
 
 
 class RunStatus:
@@ -32,20 +31,25 @@ class RunStatus:
 
     Args:
         hook_manager: The session's.
-        hooks_of_workers: The plugins that are called in the workers, on copies. No copy sees the
-            whole run.
+        hooks_of_workers: The plugins that are called in the workers, by the names under which they
+            are registered. None of their copies sees the whole run.
         logger: Where it is written that the run is tracked.
     """
 
     def __init__(
         self,
         hook_manager: PluginManager,
-        hooks_of_workers: Iterable[object],
+        hooks_of_workers: Mapping[str, object],
         logger: logging.Logger,
     ) -> None:
         self._manager = hook_manager
-        self._elsewhere = list(hooks_of_workers)
         self._logger = logger
+        # Kedro's null manager answers None to everything.
+        self._viz = {
+            name: plugin
+            for name, plugin in hook_manager.list_name_plugin() or ()
+            if _tracks_runs(plugin) and name not in hooks_of_workers
+        }
         self._tracked = False
         self._doing: dict[str, tuple[str, dict[str, Any]]] = {}  # by the name of the node
 
@@ -55,13 +59,13 @@ class RunStatus:
         Args:
             pipeline: What is run; Kedro-Viz tracks whole runs of the default pipeline alone.
         """
-        if not self._plugins() or not is_default_pipeline(pipeline):
+        if not self._viz or not is_default_pipeline(pipeline):
             return
         # "If no runner specified, default is SequentialRunner", it says.
         self._tracked = self._tell("before_pipeline_run", run_params={}, pipeline=pipeline)
         if self._tracked:
             self._manager.register(self)
-            self._logger.info("Kedro-Viz tracks this run: it may, since hooks fire as it needs it.")
+            self._logger.info("Kedro-Viz tracks this run, though it is not sequential.")
 
     def end(self, failed: Node | None) -> None:
         """After the last node.
@@ -94,20 +98,17 @@ class RunStatus:
     def _note(self, hook: str, node: Node, **arguments: str) -> None:
         self._doing[node.name] = hook, {"node": node, **arguments}
 
-    def _plugins(self) -> list[object]:
-        # Kedro's null manager answers None to everything.
-        known = self._manager.get_plugins() or ()
-        found = [each for each in known if type(each).__module__.partition(".")[0] == _VIZ]
-        return [] if any(each in self._elsewhere for each in found) else found
-
     def _tell(self, hook: str, **arguments: Any) -> bool:
         """Call a hook of Kedro-Viz alone; False if it cannot cope with that."""
-        others = self._manager.get_plugins() - set(self._plugins())
-        caller = self._manager.subset_hook_caller(hook, others)
-        assert caller.spec is not None, "Kedro has specified it"
+        caller = getattr(local_hook_manager(self._viz).hook, hook)
         try:
             caller(**(dict.fromkeys(caller.spec.argnames) | arguments))
         except Exception as error:  # of another release: no reason for a run to fail
             self._logger.warning("Kedro-Viz does not track this run.", exc_info=error)
             return False
         return True
+
+
+def _tracks_runs(plugin: object) -> bool:
+    package = type(plugin).__module__.partition(".")[0]
+    return package == "kedro_viz" and hasattr(plugin, "before_pipeline_run")
