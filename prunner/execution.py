@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from prunner import history
@@ -36,6 +37,7 @@ from prunner.processes.pool import WorkerPool
 from prunner.processes.project import ProjectState
 from prunner.processes.starting import why_no_workers
 from prunner.processes.worker import Preload, packed_setup
+from prunner.run_status import RunStatus
 from prunner.sessions.current import recording_of
 
 if TYPE_CHECKING:
@@ -99,9 +101,9 @@ class Execution:
             with interrupts.allowed():
                 book, pinned = self._book()
                 chosen = choose(self._hooks, self._options.worker_hooks)
-                hooks_here = without(self._hooks, chosen)
-            with Exchange.create() as exchange:
+            with self._run_status(chosen), Exchange.create() as exchange:
                 with interrupts.allowed():
+                    hooks_here = without(self._hooks, chosen)
                     refs = share_inputs(self._pipeline, self._catalog, book, pinned, exchange)
                     plan = self._plan(book, pinned)
                     begin = self._begin(book, exchange, hooks_here, pack_hooks(chosen))
@@ -110,6 +112,16 @@ class Execution:
                     self._execute(plan, self.errands, exchange, begin, refs)
                 finally:
                     self._note_history(plan, self.errands)
+
+    @contextmanager
+    def _run_status(self, hooks_of_workers: dict[str, object]) -> Iterator[None]:
+        status = RunStatus(self._hooks, hooks_of_workers, self._logger)
+        try:
+            status.begin(self._pipeline)
+            yield
+        finally:
+            failed = [] if self.errands is None else list(self.errands.outcomes.failed)
+            status.end(self._pipeline.nodes[failed[0]] if failed else None)
 
     def _note_history(self, plan: RunPlan, errands: Errands) -> None:
         nodes = self._pipeline.nodes

@@ -262,6 +262,16 @@ def request_pipelines(names: Sequence[str]) -> None:
         pipelines.set_requested(wanted if len(wanted) == len(names) and names else None)
 
 
+def is_default_pipeline(pipeline: Pipeline) -> bool:
+    """True for all nodes of the project's default pipeline."""
+    from kedro.framework.project import pipelines
+
+    # Where some pipelines alone are loaded, the default one is often their sum.
+    requested = getattr(pipelines, "_requested_pipelines", None) or ["__default__"]
+    default = pipelines.get("__default__") if requested == ["__default__"] else None
+    return default is not None and set(pipeline.nodes) == set(default.nodes)
+
+
 def catalog_of(
     context: KedroContext, save_version: str, pipeline_names: Sequence[str]
 ) -> CatalogProtocol[Any, Any]:

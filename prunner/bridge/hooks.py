@@ -254,7 +254,7 @@ class HookDesk:
         try:
             arguments = self._arguments(call)
             caller = getattr(self._hook_manager.hook, call.hook)
-            results = caller(**{name: arguments[name] for name in caller.spec.argnames})
+            results = _call(caller, {name: arguments[name] for name in caller.spec.argnames})
             useful = _new_inputs(results) if call.hook == "before_node_run" else []
             return HookReply(result=self._exchange.put(useful) if useful else None)
         except KeyboardInterrupt:
@@ -284,6 +284,19 @@ class HookDesk:
         if keep:  # not the chunks of a generator: there may be many
             self._values[owner, ref] = value
         return value
+
+
+def _call(caller: Callable[..., list[Any]], arguments: Mapping[str, Any]) -> list[Any]:
+    """Call a hook, inside an ``except`` if it is about an error, as Kedro does."""
+    error = arguments.get("error")
+    if error is None:
+        return caller(**arguments)
+    frames = error.__traceback__
+    try:
+        raise error
+    except BaseException:  # what traceback.format_exc() tells of, from here on
+        error.__traceback__ = frames
+        return caller(**arguments)
 
 
 def _new_inputs(results: list[Any]) -> list[Any]:

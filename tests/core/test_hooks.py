@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -257,6 +259,26 @@ def test_on_node_error_gets_the_error(exchange, error):
     assert type(caught) is type(error)
     assert caught.args == error.args
     assert (node, inputs) == ("the node", {"a": 1})
+
+
+def test_on_node_error_is_called_while_the_error_is_handled(exchange):
+    texts = []
+
+    class Hooks:
+        @hook_impl
+        def on_node_error(self, error):
+            assert sys.exc_info()[1] is error
+            texts.append(traceback.format_exc())
+
+    relay = Bridge(exchange, Hooks()).relay
+    for number in (1, 2):  # what a hook sees of an error does not grow
+        try:
+            raise ValueError("wrong")
+        except ValueError as error:
+            relay.hook.on_node_error(error=error, node="n", catalog="c", inputs={}, run_id="r")
+        assert len(texts) == number
+    assert "in test_on_node_error_is_called_while_the_error_is_handled" in texts[0]
+    assert texts[0].endswith("ValueError: wrong\n")
 
 
 def test_a_hook_gets_a_stand_in_for_what_cannot_leave_a_worker(exchange):

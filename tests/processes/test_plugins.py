@@ -11,6 +11,7 @@ import functools
 import http.server
 import importlib.util
 import json
+import os
 import re
 import shutil
 import threading
@@ -159,16 +160,209 @@ def test_viz_finds_the_same_statistics(framed: Ran, start_method: str) -> None:
     assert_nodes_ran_in_workers(framed(start_method), 3)
 
 
-@needs("kedro_viz")
-def test_viz_says_that_it_tracks_sequential_runs_alone(framed: Ran, start_method: str) -> None:
-    if not viz_file(framed(SEQUENTIAL), "kedro_pipeline_events.json").exists():
-        pytest.skip("this kedro-viz does not track runs")
+STATUS_NODES = """
+import pandas as pd
+from orchard.datasets import meet
+from orchard.trace import note
 
-    # Its own choice, for every runner but Kedro's sequential one.
-    assert not viz_file(framed(start_method), "kedro_pipeline_events.json").exists()
-    said = [line for line in log_lines(framed(start_method)) if "Workflow tracking" in line]
-    assert len(said) == 1
-    assert "disabled for non-sequential runners" in said[0]
+
+def grow(rows):
+    note("node")
+    return pd.DataFrame({"apple": range(rows)})
+
+
+def count(trees):
+    note("node")
+    meet()
+    return len(trees)
+
+
+def press(trees, soil, fault):
+    note("node")
+    if fault == "function":
+        raise ValueError("too sour")
+    return len(trees) + soil
+"""
+
+STATUS_PIPELINE = """Pipeline(
+        [
+            node(grow, "params:rows", "trees", name="grow", tags="first"),
+            node(count, "trees", "number", name="count"),
+            node(press, ["trees", "soil", "params:fault"], "juice", name="press"),
+        ]
+    )"""
+
+# Where two nodes run at once, one of them loads while the other one is in its function.
+STATUS_DATASETS = """
+import os
+from multiprocessing.connection import Client
+
+from kedro.io import AbstractDataset
+
+
+def meet():
+    if "MEETING" in os.environ:
+        with Client(("127.0.0.1", int(os.environ["MEETING"]))) as connection:
+            connection.recv()
+
+
+class Soil(AbstractDataset):
+    def __init__(self, fault):
+        self.fault = fault
+
+    def load(self):
+        meet()
+        if self.fault == "load":
+            raise ValueError("too dry")
+        return 3
+
+    def save(self, data):
+        raise NotImplementedError
+
+    def _describe(self):
+        return {}
+"""
+
+STATUS_CATALOG = """
+trees:
+  type: pandas.CSVDataset
+  filepath: trees.csv
+soil:
+  type: orchard.datasets.Soil
+  fault: ${runtime_params:fault}
+"""
+
+STATUS_FILES = {
+    **pipeline_files("status", STATUS_NODES, STATUS_PIPELINE),
+    f"src/{PACKAGE}/settings.py": without(*MLFLOW_NAMES),
+    f"src/{PACKAGE}/datasets.py": STATUS_DATASETS,
+    "conf/base/catalog.yml": STATUS_CATALOG,
+    "conf/base/parameters.yml": "rows: 12\n",
+    "conf/logging.yml": LOGGING,
+}
+
+# Several runs in one process, whose start takes longer than they do.
+RUN_AND_READ_STATUS = """
+import contextlib
+import json
+import os
+import sys
+import threading
+from multiprocessing.connection import Listener
+from pathlib import Path
+
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from kedro.runner import SequentialRunner
+from kedro_viz.integrations.kedro.run_hooks import pipeline_run_hook
+
+import prunner
+
+FILE = Path(".viz", "kedro_pipeline_events.json")
+
+
+def bring_together(listener):
+    while True:
+        with listener.accept() as one, listener.accept() as other:
+            one.send("go on")
+            other.send("go on")
+
+
+def run(fault, runner, **what):
+    FILE.unlink(missing_ok=True)
+    pipeline_run_hook.__init__()  # it collects the events of all runs of a process
+    error = None
+    try:
+        with KedroSession.create(runtime_params={"fault": fault}) as session:
+            session.run(runner=runner, **what)
+    except Exception as raised:
+        error = type(raised).__name__
+    return error, json.loads(FILE.read_text()) if FILE.exists() else None
+
+
+if __name__ == "__main__":
+    bootstrap_project(Path.cwd())
+    from orchard.trace import note
+
+    note("main")
+    faults = ("none", "function", "load")
+    start_method = sys.argv[1]
+    if start_method == "sequential":
+        answer = {fault: run(fault, SequentialRunner()) for fault in faults}
+    else:
+        listener = Listener(("127.0.0.1", 0))
+        os.environ["MEETING"] = str(listener.address[1])
+        threading.Thread(target=bring_together, args=(listener,), daemon=True).start()
+        options = {"max_workers": 2, "start_method": start_method}
+        answer = {fault: run(fault, prunner.ParallelRunner(**options)) for fault in faults}
+        answer["part"] = run("none", prunner.ParallelRunner(**options), tags=["first"])
+        in_workers = prunner.ParallelRunner(**options, worker_hooks=["kedro-viz"])
+        answer["in workers"] = run("none", in_workers)
+    print(json.dumps(answer))
+"""
+
+Statuses = Callable[[str], dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def statuses(tmp_path_factory: pytest.TempPathFactory) -> Statuses:
+    """What kedro-viz has of runs with various faults, once for each start method."""
+    project = make_project(tmp_path_factory.mktemp("status") / "project", STATUS_FILES)
+
+    @functools.cache
+    def after(start_method: str) -> dict[str, Any]:
+        answer = project.run_script(RUN_AND_READ_STATUS, start_method).answer
+        assert isinstance(answer, dict)
+        return answer
+
+    return after
+
+
+def plain_events(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The events in an order that does not depend on the run."""
+    return sorted(map(plain_event, events), key=lambda event: json.dumps(event, sort_keys=True))
+
+
+def plain_event(event: dict[str, Any]) -> dict[str, Any]:
+    """An event without times, and of a traceback the frames of the project and the message."""
+    plain = {key: value for key, value in event.items() if key not in ("duration", "timestamp")}
+    assert event.get("duration", 1) > 0
+    if "traceback" in event:
+        kept = f"{PACKAGE}{os.sep}", event["error"].splitlines()[-1]
+        found = event["traceback"].splitlines()
+        plain["traceback"] = [line for line in found if any(text in line for text in kept)]
+        assert len(plain["traceback"]) > 1, found
+    return plain
+
+
+@needs("kedro_viz")
+@pytest.mark.parametrize("fault", ["none", "function", "load"])
+def test_viz_has_the_same_status_of_a_run(
+    statuses: Statuses, fault: str, start_method: str
+) -> None:
+    error, events = statuses(start_method)[fault]
+    expected_error, expected = statuses(SEQUENTIAL)[fault]
+
+    assert error == expected_error
+    assert plain_events(events) == plain_events(expected)
+    failed = [event for event in events if event["event"] == "on_pipeline_error"]
+    last = {key: event.get(key) for event in failed for key in ("node", "dataset", "operation")}
+    assert (
+        last
+        == {
+            "none": {},
+            "function": {"node": "press", "dataset": None, "operation": None},
+            "load": {"node": "press", "dataset": "soil", "operation": "loading"},
+        }[fault]
+    )
+
+
+@needs("kedro_viz")
+@pytest.mark.parametrize("run", ["part", "in workers"])
+def test_viz_tracks_no_run_of_which_it_sees_a_part(
+    statuses: Statuses, run: str, start_method: str
+) -> None:
+    assert statuses(start_method)[run] == [None, None]
 
 
 # --- kedro-telemetry --------------------------------------------------------------------------
