@@ -23,6 +23,8 @@ _PROBES = {
     "order": "order:against_lower_bound",
     "cold": "cold_start:against_sequential",
     "warm": "warm:second_run",
+    "record": "record:cost",
+    "record-trivial": "record:trivial_nodes",
     "cpu": "cpu:against_sequential",
 }
 

@@ -20,6 +20,7 @@ GROUPS = {
     "order": "Order: how near the end is to the lower bound",
     "cold start": "Cold start: the whole process",
     "warm runs": "Warm runs: start-up of a later run",
+    "records": "Records: what a session store costs",
     "CPU use": "CPU use: two workers on two cores",
 }
 
@@ -191,6 +192,14 @@ POINTS = (
         2.2,
     ),
     Point("warm", "warm", "warm runs", "second run() of one trivial node", "20 ms", "ms", 1.0),
+    *(
+        Point(name, name, "records", f"all for the record of {nodes}", "1 % of the run", "ms", 1.0)
+        for name, nodes in (
+            ("record-40", "40 nodes of 50 ms"),
+            ("record-1000", "1,000 nodes of 10 ms"),
+        )
+    ),
+    Point("record-trivial", "record-trivial", "records", "1,000 trivial nodes", "no record", "ms"),
     Point("cpu", "cpu", "CPU use", "40 nodes of 50 ms", "half of SequentialRunner", "s", 1.1),
     Point("cpu-loky", "cpu", "CPU use", "40 nodes of 50 ms", "40 bare loky calls", "s"),
 )

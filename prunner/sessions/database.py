@@ -58,9 +58,12 @@ MIGRATIONS: Sequence[str] = (
         started REAL,
         ended REAL,
         peak_memory INTEGER,
-        data TEXT NOT NULL,
         PRIMARY KEY (run, step)
     ) WITHOUT ROWID;
+    CREATE TABLE details (
+        run TEXT PRIMARY KEY REFERENCES runs (key),
+        nodes TEXT NOT NULL
+    );
     CREATE TABLE known (
         project TEXT NOT NULL,
         name TEXT NOT NULL,

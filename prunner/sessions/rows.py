@@ -21,10 +21,9 @@ from prunner.sessions.records import (
 
 _SESSION = "key, session_id, project, outcome, started, ended, host, pid, pid_created, data"
 _RUN = "key, run_id, session, outcome, started, ended, host, pid, pid_created, data"
-_NODE = "step, name, outcome, worker, started, ended, peak_memory, data"
+_NODE = "run, step, name, outcome, worker, started, ended, peak_memory"
 
-# Of a run and of a node: what is in "data", since nobody looks for it. A list for each node, not a
-# mapping: there may be tens of thousands.
+# What is in "data", since nobody looks for it.
 _RUN_DATA = (
     "parameters runner options error cpus memory_total start_method pids memory resume"
 ).split()
@@ -68,7 +67,13 @@ def put_run(connection: sqlite3.Connection, run: RunRecord) -> None:
 
 def put_nodes(connection: sqlite3.Connection, run: RunRecord) -> None:
     """Write the nodes of a run."""
-    _insert_many(connection, "nodes", f"run, {_NODE}", (_node_row(run.key, n) for n in run.nodes))
+    connection.executemany(
+        f"INSERT INTO nodes ({_NODE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+        (_node_row(run.key, node) for node in run.nodes),
+    )
+    # All at once, and lists: there may be tens of thousands, and each text takes its time.
+    details = json.dumps([_node_details(node) for node in run.nodes], separators=(",", ":"))
+    connection.execute("INSERT INTO details (run, nodes) VALUES (?, ?)", (run.key, details))
 
 
 def learn(connection: sqlite3.Connection, run: RunRecord, project: str) -> None:
@@ -90,6 +95,7 @@ def learn(connection: sqlite3.Connection, run: RunRecord, project: str) -> None:
 def remove(connection: sqlite3.Connection, sessions: Iterable[str], runs: Iterable[str]) -> None:
     """Remove runs with their nodes, sessions, and what is known of nodes that ran in none left."""
     keys = [(key,) for key in runs]
+    connection.executemany("DELETE FROM details WHERE run = ?", keys)
     connection.executemany("DELETE FROM nodes WHERE run = ?", keys)
     connection.executemany("DELETE FROM runs WHERE key = ?", keys)
     connection.executemany("DELETE FROM sessions WHERE key = ?", [(key,) for key in sessions])
@@ -108,15 +114,21 @@ def _put(connection: sqlite3.Connection, table: str, columns: str, record: Any, 
     )
 
 
-def _insert_many(
-    connection: sqlite3.Connection, table: str, columns: str, rows: Iterable[tuple[Any, ...]]
-) -> None:
-    marks = ", ".join("?" * len(columns.split(", ")))
-    connection.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)  # noqa: S608
-
-
 def _node_row(run: str, node: NodeRecord) -> tuple[Any, ...]:
-    data = [
+    return (
+        run,
+        node.step,
+        node.name,
+        node.outcome.value,
+        node.worker,
+        node.started,
+        node.ended,
+        node.peak_memory,
+    )
+
+
+def _node_details(node: NodeRecord) -> list[Any]:
+    return [
         node.function,
         node.source,
         node.parents,
@@ -129,20 +141,6 @@ def _node_row(run: str, node: NodeRecord) -> tuple[Any, ...]:
         node.error,
         node.pinned,
     ]
-    return (
-        run,
-        node.step,
-        node.name,
-        node.outcome.value,
-        node.worker,
-        node.started,
-        node.ended,
-        node.peak_memory,
-        _dumps(data),
-    )
-
-
-_dumps = json.JSONEncoder(separators=(",", ":")).encode
 
 
 # --- reading ----------------------------------------------------------------------------------
@@ -167,7 +165,10 @@ def runs(connection: sqlite3.Connection) -> list[RunRecord]:
 def nodes(connection: sqlite3.Connection, run: str) -> tuple[NodeRecord, ...]:
     """The nodes of a run."""
     query = f"SELECT {_NODE} FROM nodes WHERE run = ? ORDER BY step"  # noqa: S608
-    return tuple(_node(row) for row in connection.execute(query, (run,)))
+    found = connection.execute("SELECT nodes FROM details WHERE run = ?", (run,)).fetchone()
+    details = [] if found is None else json.loads(found[0])
+    rows = connection.execute(query, (run,))
+    return tuple(_node(row, detail) for row, detail in zip(rows, details, strict=True))
 
 
 def mapping_of(connection: sqlite3.Connection, session_id: str) -> Mapping[str, Any] | None:
@@ -200,10 +201,10 @@ def _run(row: tuple[Any, ...]) -> RunRecord:
     return RunRecord(**values)
 
 
-def _node(row: tuple[Any, ...]) -> NodeRecord:
-    step, name, outcome, worker, started, ended, peak_memory, data = row
+def _node(row: tuple[Any, ...], details: Sequence[Any]) -> NodeRecord:
+    _, step, name, outcome, worker, started, ended, peak_memory = row
     function, source, parents, pid, queued, loads, run_seconds, saves, tries, error, pinned = (
-        json.loads(data)
+        details
     )
     return NodeRecord(
         step=step,

@@ -70,6 +70,8 @@ class _Maker:
     def __init__(self, run: Traced, began: float, text: Callable[[str], str]) -> None:
         self._run, self._began, self._text = run, began, text
         self._sizes = _Sizes(run)
+        functions = {id(node.func): node.func for node in run.nodes}
+        self._functions = {number: name_of(each) for number, each in functions.items()}
         self._ends = {step: tries[-1].ended for step, tries in run.journal.attempts.items()}
 
     def record(self, step: Step) -> NodeRecord:
@@ -84,7 +86,7 @@ class _Maker:
         return NodeRecord(
             step=index,
             name=step.name,
-            function=name_of(run.nodes[index].func),
+            function=self._functions[id(run.nodes[index].func)],
             source=run.keys[index][1],
             parents=tuple(sorted(step.parents)),
             outcome=_outcome(run, index, last),
