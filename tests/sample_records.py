@@ -66,10 +66,13 @@ def sample_run(
     return replace(run, **changes)
 
 
-def failed_run(nodes: int = 12, workers: int = 3, seed: int = 3) -> RunRecord:
+def failed_run(
+    nodes: int = 12, workers: int = 3, seed: int = 3, names: tuple[str, ...] = ()
+) -> RunRecord:
     """A run in which one node failed twice, so that those after it were skipped."""
-    run = sample_run(nodes, workers, seed)
-    bad = nodes // 2
+    run = sample_run(nodes, workers, seed, names)
+    parents = sorted({each for node in run.nodes for each in node.parents})
+    bad = parents[len(parents) // 2]
     lost = {bad}
     for node in run.nodes:
         if lost & set(node.parents):

@@ -48,7 +48,7 @@ def advice(run: RunRecord, analysis: Analysis) -> str:
     if not run.nodes:
         return "There is no advice: nothing is on record of the nodes of this run."
     if run.outcome is not Outcome.COMPLETED:
-        return "There is no advice: the run did not complete, so its times are not those of a run."
+        return "There is no advice: the run did not complete, so its times say little."
     return max(
         candidates(run, analysis), key=lambda one: one.saving, default=Advice(0, NOTHING)
     ).text
@@ -234,7 +234,6 @@ def _in_sequence(_: RunRecord, analysis: Analysis) -> Iterator[Advice]:
 def _fewer_workers(_: RunRecord, analysis: Analysis) -> Iterator[Advice]:
     """Saves no time, so it is said only where nothing else is."""
     if 0 < analysis.enough < analysis.workers and analysis.seconds >= AT_LEAST:
-        used = f" of their time the {analysis.workers} were in use" if analysis.use else ""
-        reason = f": {percent(analysis.use)}{used}" if analysis.use else ""
+        busy = f"the {analysis.workers} were busy {percent(analysis.use or 0.0)} of the time"
         be = "1 worker" if analysis.enough == 1 else f"{analysis.enough} workers"
-        yield Advice(0.0, f"{be} would have been enough{reason}.")
+        yield Advice(0.0, f"{be} would have been enough: {busy}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prunner.sessions.phases import PHASES, shares
 from prunner.sessions.records import NodeRecord, RunRecord
@@ -88,6 +88,7 @@ def analyse(run: RunRecord) -> Analysis:
     Returns:
         What is to be said of it; zeros and empty where no node has run.
     """
+    run = replace(run, nodes=tuple(sorted(run.nodes, key=lambda node: node.step)))
     jobs = jobs_of(run)
     spans = [span for span in spans_of(run) if span.worker >= 0]
     seconds = max(last_sign(run) - run.started, 0.0)
@@ -120,7 +121,7 @@ def jobs_of(run: RunRecord) -> Jobs:
             parents=tuple(sorted({each for each in node.parents if each < node.step})),
             pinned=node.worker == -1,
         )
-        for node in sorted(run.nodes, key=lambda one: one.step)
+        for node in run.nodes
         if node.tries or node.seconds is not None
     }
 
@@ -177,10 +178,17 @@ def most_at_once(spans: Iterable[Span]) -> int:
 
 
 def _workers(run: RunRecord, spans: Sequence[Span]) -> int:
-    """How many workers there were; where some may have died, how many had nodes to run at once."""
-    at_once = most_at_once(_lives(spans))
-    died = any(node.tries for node in run.nodes) or not spans
-    return at_once if died else max(at_once, len(run.pids))
+    """How many workers there were at the same time; one that took the place of another is none.
+
+    Which ones died is not on record. It can only be those whose last node had failed there.
+    """
+    if not spans:
+        return 0
+    numbers = {*run.pids, *(span.worker for span in spans)}
+    last = {span.worker: span for span in sorted(spans, key=lambda one: one.ended)}
+    failed = {(one.worker, one.started) for node in run.nodes for one in node.tries}
+    gone = [span for span in last.values() if (span.worker, span.began) in failed]
+    return max(most_at_once(_lives(spans)), len(numbers) - len(gone))
 
 
 def _lives(spans: Iterable[Span]) -> list[Span]:

@@ -72,7 +72,7 @@ class _Bars:
     def trace(self, name: str, colour: str, pattern: str = "", **more: Any) -> Trace:
         marker: dict[str, Any] = {"color": colour}
         if pattern:
-            marker["pattern"] = {"shape": pattern, "size": 6, "solidity": 0.25}
+            marker["pattern"] = {"shape": pattern, "size": 6, "solidity": 0.3}
         return {
             "type": "bar",
             "orientation": "h",
@@ -81,7 +81,7 @@ class _Bars:
             "x": self.length,
             "y": self.lane,
             "texts": self.node,
-            "hoverinfo": "text+name",
+            "hoverinfo": "text",
             "width": _LANE,
             "marker": marker,
             **more,
@@ -107,7 +107,7 @@ class _Scene:
         self._gap = 46
         rows = [row for row in self._rows.values() if row]
         self._inner = sum(rows) + self._gap * (len(rows) - 1)
-        self.height = self._inner + 130
+        self.height = self._inner + 104
 
     def texts(self) -> list[str]:
         return [hover_text(node) for node in self._run.nodes]
@@ -162,7 +162,7 @@ class _Scene:
             if node.worker is not None and node.started is not None and node.ended is not None:
                 x += [self._at(node.started), self._at(node.ended)]
                 y += [self._lanes[node.worker] + _LANE / 2 + _STRIP / 2] * 2
-        return _line("critical path", x, y, "--ink", width=3)
+        return _line("critical path", x, y, "--ink", width=3 if len(x) < 100 else 1.5)
 
     def _failed(self) -> Trace:
         nodes = [node for node in self._run.nodes if node.outcome is Outcome.FAILED]
@@ -174,30 +174,28 @@ class _Scene:
             "x": [self._at(at) for _, at in ended],
             "y": [self._lanes[node.worker] for node, _ in ended if node.worker is not None],
             "texts": [self._position[node.step] for node, _ in ended],
-            "hoverinfo": "text+name",
+            "hoverinfo": "text",
             "marker": {"symbol": "x", "size": 12, "color": "--failed"},
         }
 
     def _busy(self) -> Trace:
         x = [self._at(at) for at, _ in self._analysis.busy]
         y = [float(level) for _, level in self._analysis.busy]
-        return _line(
-            "busy workers", x, y, "--run", yaxis="y2", shape="hv", hover="y+name", fill=True
-        )
+        return _line("busy workers", x, y, "--run", yaxis="y2", shape="hv", hover="%{y}", fill=True)
 
     def _memory(self) -> Iterator[Trace]:
         x = [self._at(sample.at) for sample in self._run.memory]
         used = [round(sum(sample.used.values()) / 1e9, 3) for sample in self._run.memory]
         free = [round(sample.free / 1e9, 3) for sample in self._run.memory]
-        yield _line("used by workers [GB]", x, used, "--save", yaxis="y3", hover="y+name")
-        yield _line("free [GB]", x, free, "--load", yaxis="y3", hover="y+name", dash="dash")
+        yield _line("used by workers [GB]", x, used, "--save", yaxis="y3", hover="%{y}")
+        yield _line("free [GB]", x, free, "--load", yaxis="y3", hover="%{y}", dash="dash")
 
     def layout(self) -> dict[str, Any]:
         end = self._analysis.seconds / self._unit
         layout: dict[str, Any] = {
             "barmode": "overlay",
             "height": self.height,
-            "margin": {"l": 96, "r": 16, "t": 60, "b": 56},
+            "margin": {"l": 96, "r": 16, "t": 48, "b": 56},
             "hovermode": "closest",
             "hoverlabel": {"align": "left", "namelength": -1},
             "legend": {"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0},
@@ -262,10 +260,16 @@ def _line(  # noqa: PLR0913 - what lines differ in
     yaxis: str = "y",
     width: float = 2,
     shape: str = "linear",
-    hover: str = "skip",
+    hover: str = "",
     dash: str = "solid",
     fill: bool = False,
 ) -> Trace:
     line = {"color": colour, "width": width, "shape": shape, "dash": dash}
     trace = {"type": "scatter", "mode": "lines", "name": name, "x": x, "y": y, "yaxis": yaxis}
-    return trace | {"line": line, "hoverinfo": hover, "fill": "tozeroy" if fill else "none"}
+    template = f"{hover} {name}<extra></extra>" if hover else None
+    return trace | {
+        "line": line,
+        "hoverinfo": "skip",
+        "hovertemplate": template,
+        "fill": "tozeroy" if fill else "none",
+    }

@@ -10,7 +10,8 @@ def duration(seconds: float | None) -> str:
     """A duration with two or three digits that matter: ``12 ms``, ``3.4 s``, ``2 min 05 s``."""
     if seconds is None:
         return _UNKNOWN
-    seconds = max(seconds, 0.0)
+    if seconds <= 0:
+        return "0 s"
     if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms" if seconds >= 0.0095 else f"{seconds * 1000:.1f} ms"
     if seconds < 9.95:

@@ -19,10 +19,16 @@
   function drawn(trace) {
     var copy = coloured(trace);
     if (trace.texts) {
-      copy.hovertext = trace.texts.map(function (number) { return data.texts[number]; });
+      copy.hovertext = trace.texts.map(function (number) {
+        return data.texts[number] + "<br>here: " + trace.name;
+      });
       delete copy.texts;
     }
-    if (copy.marker && copy.marker.pattern) copy.marker.pattern.fgcolor = "#000000";
+    if (copy.marker && copy.marker.pattern) {
+      copy.marker.pattern.bgcolor = copy.marker.color;
+      copy.marker.pattern.fgcolor = "#000000";
+      copy.marker.pattern.fgopacity = 0.4;
+    }
     return copy;
   }
 
@@ -47,8 +53,16 @@
   function draw() {
     Plotly.react(chart, data.traces.map(drawn), layout(), {
       displaylogo: false,
-      modeBarButtonsToRemove: ["select2d", "lasso2d"],
-      responsive: true
+      // By name: some releases of Plotly have one that uploads the chart to its makers.
+      modeBarButtons: [["toImage"], ["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]],
+      plotlyServerURL: "",
+      responsive: true,
+      showSendToCloud: false
+    }).then(function () {
+      // The label of the chart and the tables say it better than some thousand shapes.
+      chart.querySelectorAll("svg.main-svg").forEach(function (svg) {
+        svg.setAttribute("aria-hidden", "true");
+      });
     });
   }
 

@@ -24,7 +24,8 @@ from prunner.sessions.markup import element, escaped, section, table
 from prunner.sessions.phases import PHASES
 from prunner.sessions.records import NodeRecord, Outcome, RunRecord, SessionRecord
 
-_LISTED = 100  # of failed nodes, and of those of the critical path
+_LISTED = 50  # nodes of the critical path
+_FAILED = 20  # nodes
 _MANY_TRIES = 3
 
 
@@ -192,7 +193,7 @@ def _timeline(run: RunRecord, charts: Charts | None) -> str:
     if charts is not None:
         # The size is known before the chart is drawn, so that nothing jumps.
         style = f"height: {charts.height}px"
-        chart = element("div", id="timeline", role="img", aria_label=charts.summary, style=style)
+        chart = element("div", id="timeline", role="group", aria_label=charts.summary, style=style)
         caption = "Colours and patterns show phases; the line below nodes is the critical path. "
         return element(
             "figure", chart, element("figcaption", caption, "Drag to zoom, double-click to undo.")
@@ -213,17 +214,14 @@ def _times(analysis: Analysis) -> Iterator[str]:
         ]
         for phase in PHASES
     )
-    yield table(
-        "Share of each phase",
-        [("Phase", ""), ("All nodes together", "number"), ("Share", "number")],
-        rows,
-    )
+    heads = [("Phase", ""), ("All nodes together", "number"), ("Share", "number")]
+    yield element("div", table("Share of each phase", heads, rows), class_="phases")
 
 
 def _critical(run: RunRecord, analysis: Analysis) -> Iterator[str]:
     path, taken = analysis.critical_path, duration(analysis.critical_seconds)
     waiting = (
-        f" They waited {duration(analysis.waiting)} for a worker or for memory."
+        f" They waited {duration(analysis.waiting)} though all that they depend on was there."
         if analysis.waiting >= 0.001
         else ""
     )
@@ -276,14 +274,15 @@ def _row(each: Cost, longest: float, analysis: Analysis) -> Iterator[str]:
 
 def _failures(run: RunRecord) -> Iterator[str]:
     failed = [node for node in run.nodes if node.error or node.tries]
+    failed.sort(key=lambda node: (node.error is None, node.step))
     if not failed:
         return
     rows = (
         [escaped(node.name), escaped(node.outcome), "<br>".join(_errors(node))]
-        for node in failed[:_LISTED]
+        for node in failed[:_FAILED]
     )
     heads = [("Node", "name"), ("In the end", ""), ("Errors", "name")]
-    more = element("p", f"and {len(failed) - _LISTED:,} more") if len(failed) > _LISTED else ""
+    more = element("p", f"and {len(failed) - _FAILED:,} more") if len(failed) > _FAILED else ""
     yield section("What failed", table("Nodes that failed", heads, rows), more)
 
 
