@@ -28,6 +28,8 @@ RUNS = {
     "5 nodes": sample_run(5, 2, names=HOSTILE[:5]),
     "2,000 nodes": failed_run(2000, 8, names=HOSTILE),
 }
+# Drawing thousands of bars once more takes a second, and shows nothing new.
+FEW = pytest.mark.parametrize("report", ["5 nodes"], indirect=True, scope="module")
 # What is below 4.5 to 1 is hard to read for many people (WCAG 2, criterion 1.4.3).
 CONTRAST = """
 () => {
@@ -49,8 +51,10 @@ CONTRAST = """
     return [255, 255, 255];
   };
   const found = {};
-  for (const element of document.querySelectorAll("h1,h2,p,dt,dd,th,td,li,span,footer,svg text")) {
-    if (!element.textContent.trim() || !element.getClientRects().length) continue;
+  for (const element of document.querySelectorAll("main *, footer")) {
+    // Only what has text of its own that is shown.
+    const texts = [...element.childNodes].filter(each => each.nodeType === Node.TEXT_NODE);
+    if (!texts.some(each => each.data.trim()) || !element.getClientRects().length) continue;
     const style = getComputedStyle(element);
     const ink = rgb(element.closest("svg") ? style.fill : style.color);
     const [one, two] = [light(ink), light(behind(element))];
@@ -70,6 +74,7 @@ BARS = """
 COLOURS = """
 () => (({ backgroundColor, color }) => [backgroundColor, color])(getComputedStyle(document.body))
 """
+RANGE = "document.getElementById('timeline')._fullLayout.xaxis.range"
 # The chart follows with an event.
 FOLLOWED = """
 () => getComputedStyle(document.querySelector("#timeline .xtick text")).fill
@@ -172,9 +177,8 @@ def test_names_are_shown_as_they_are(report):
     report.page.evaluate("Plotly.Fx.unhover('timeline')")
 
 
-def test_both_colour_schemes_can_be_read_and_a_zoom_stays(report):
-    page, colours, ranges = report.page, {}, {}
-    _zoom(page)
+def test_both_colour_schemes_can_be_read(report):
+    page, colours = report.page, {}
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         page.wait_for_function(FOLLOWED)
@@ -182,12 +186,19 @@ def test_both_colour_schemes_can_be_read_and_a_zoom_stays(report):
         assert {"h1", "h2", "p", "td", "th", "text"} <= set(contrast)
         assert min(contrast.values()) >= 4.5, (scheme, contrast)
         colours[scheme] = page.evaluate(COLOURS)
-        ranges[scheme] = page.evaluate(
-            "document.getElementById('timeline')._fullLayout.xaxis.range"
-        )
     assert all(one != other for one, other in zip(*colours.values(), strict=True))
-    assert ranges["light"] == ranges["dark"]
-    assert ranges["light"][0] > 0
+
+
+@FEW
+def test_a_zoom_stays_when_colours_change(report):
+    page = report.page
+    page.emulate_media(color_scheme="light")
+    page.wait_for_function(FOLLOWED)
+    _zoom(page)
+    zoomed = page.evaluate(RANGE)
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function(FOLLOWED)
+    assert page.evaluate(RANGE) == zoomed
 
 
 def _zoom(page: Any) -> None:
@@ -199,11 +210,10 @@ def _zoom(page: Any) -> None:
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.6, across, steps=3)
     page.mouse.up()
-    page.wait_for_function(
-        "() => document.getElementById('timeline')._fullLayout.xaxis.range[0] > 0"
-    )
+    page.wait_for_function(f"() => {RANGE}[0] > 0")
 
 
+@FEW
 def test_nothing_sideways_where_there_is_little_room(report):
     report.page.set_viewport_size({"width": 500, "height": 800})
     report.page.wait_for_function(
