@@ -216,6 +216,11 @@ def test_one_node_is_not_alone_if_another_one_runs_beside_it():
     assert advised(ran(0, 0, 1), ran(1, 1, 11, parents=(0,)), beside, seconds=11.5) == NOTHING
 
 
+def test_one_node_among_others_is_no_news_though_it_is_alone():
+    nodes = [ran(0, 0, 4), ran(1, 4, 7, parents=(0,)), ran(2, 7, 10, parents=(1,))]
+    assert advised(*nodes, seconds=10.2, cpus=4) == NOTHING
+
+
 def test_a_dataset_takes_long_to_save():
     saves = (Transfer("features", 2, 6, 60_000_000),)
     said = advised(
@@ -272,6 +277,8 @@ def test_a_node_waits_for_memory_while_a_worker_is_idle():
         "Node 'n1' was ready for 10 s while a worker had nothing to do: it needs"
     )
     assert "9.0 GB" in said and "2.0 GB were free" in said
+    occupied = ran(3, 0, 10, worker=1)
+    assert "was ready" not in advised(*nodes, occupied, seconds=20, memory=seen)
     plenty = tuple(replace(one, free=10_000_000_000) for one in seen)
     assert "was ready" not in advised(*nodes, seconds=15, memory=plenty)
 

@@ -18,6 +18,7 @@ from prunner.errors import RecordError
 from prunner.sessions import report as report_module
 from prunner.sessions.analysis import analyse
 from prunner.sessions.charts import timeline
+from prunner.sessions.markup import visible
 from prunner.sessions.records import NodeRecord, Outcome, RunRecord
 from prunner.sessions.report import report_html
 from prunner.sessions.report_command import file_name, report, trace
@@ -132,7 +133,7 @@ def test_hover_texts_are_escaped_for_plotly():
     assert texts[0].startswith("<b>&lt;script&gt;alert(1)&lt;/script&gt;</b><br>")
     assert "%{x}" in texts[3]  # no template is made of it
     assert all(set(re.findall("<[^>]*>", text)) <= {"<b>", "</b>", "<br>"} for text in texts)
-    assert all(len(text) < 700 for text in texts)
+    assert all(len(text) < 300 for text in texts)
     data = page_of(sample_run(12, 3, names=HOSTILE)).data
     templates = [each.get("hovertemplate") for each in data["traces"]]
     assert {each for each in templates if each} == {
@@ -140,6 +141,16 @@ def test_hover_texts_are_escaped_for_plotly():
         "%{y} used by workers [GB]<extra></extra>",
         "%{y} free [GB]<extra></extra>",
     }
+
+
+def test_what_nobody_can_see_is_made_visible():
+    assert visible("a\x00b\x7f\r\nc\ud800\u202ed\te") == "a\u2400b\u2421\nc?\ufffdd\te"
+    run = replace(sample_run(3), run_id="a\x00\u202eb")
+    assert "a\u2400\ufffdb" in page_of(run).text
+
+
+def test_data_has_nothing_that_could_end_its_script():
+    assert not set("<>&") & set(page_of(sample_run(9, names=HOSTILE)).scripts[0])
 
 
 def test_nothing_is_fetched_and_scripts_are_known_by_digest():
