@@ -115,7 +115,7 @@ class _Scene:
     def traces(self) -> Iterator[Trace]:
         yield from self._phases()
         yield self._tries().trace("failed try", "--failed", "x")
-        yield self._critical()
+        yield from self._critical()
         yield self._failed()
         yield self._busy()
         yield from self._memory()
@@ -153,16 +153,21 @@ class _Scene:
                 self._add(bars, node, each.worker, each.started, each.ended - each.started)
         return bars
 
-    def _critical(self) -> Trace:
-        """A line below the nodes of the critical path, from one to the next."""
-        x: list[float | None] = []
-        y: list[float | None] = []
+    def _critical(self) -> Iterator[Trace]:
+        """A line below the nodes of the critical path, and a thin one from each to the next."""
         nodes = {node.step: node for node in self._run.nodes}
-        for node in (nodes[step] for step in self._analysis.critical_path):
-            if node.worker is not None and node.started is not None and node.ended is not None:
-                x += [self._at(node.started), self._at(node.ended)]
-                y += [self._lanes[node.worker] + _LANE / 2 + _STRIP / 2] * 2
-        return _line("critical path", x, y, "--ink", width=3 if len(x) < 100 else 1.5)
+        path = [self._ends(nodes[step]) for step in self._analysis.critical_path]
+        ends = [end for node in path for end in node]
+        x, y = [at for at, _ in ends], [lane for _, lane in ends]
+        yield _line("to the next one", x, y, "--ink", width=1, dash="dot") | {"showlegend": False}
+        # Nothing after each pair: where it is, the line is interrupted.
+        yield _line("critical path", _interrupted(x), _interrupted(y), "--ink", width=3)
+
+    def _ends(self, node: NodeRecord) -> list[tuple[float, float]]:
+        if node.worker is None or node.started is None or node.ended is None:
+            return []
+        lane = self._lanes[node.worker] + _LANE / 2 + _STRIP / 2
+        return [(self._at(node.started), lane), (self._at(node.ended), lane)]
 
     def _failed(self) -> Trace:
         nodes = [node for node in self._run.nodes if node.outcome is Outcome.FAILED]
@@ -245,6 +250,10 @@ class _Scene:
 
 def _unit(seconds: float) -> tuple[float, str]:
     return next((unit, name) for least, unit, name in _UNITS if seconds >= least)
+
+
+def _interrupted(values: list[float]) -> list[float | None]:
+    return [each for end in range(0, len(values), 2) for each in (*values[end : end + 2], None)]
 
 
 def _lane_name(number: int) -> str:

@@ -264,10 +264,11 @@ def _row(each: Cost, longest: float, analysis: Analysis) -> Iterator[str]:
     yield from (duration(each.phases[phase]) for phase in PHASES)
     yield size(each.node.peak_memory)
     yield "yes" if each.node.step in analysis.critical_path else "no"
+    lasted = {"tries": each.seconds - sum(each.phases.values()), **each.phases}
     parts = (
-        element("span", class_=phase, style=f"width: {100 * each.phases[phase] / longest:.2f}%")
-        for phase in PHASES
-        if longest > 0
+        element("span", class_=part, style=f"width: {100 * seconds / longest:.2f}%")
+        for part, seconds in lasted.items()
+        if longest > 0 and seconds > 0
     )
     yield element("div", *parts, class_="bar", aria_hidden="true")
 

@@ -19,7 +19,7 @@ from prunner.sessions import report as report_module
 from prunner.sessions.analysis import analyse
 from prunner.sessions.charts import timeline
 from prunner.sessions.markup import visible
-from prunner.sessions.records import NodeRecord, Outcome, RunRecord
+from prunner.sessions.records import NodeRecord, Outcome, RunRecord, Try
 from prunner.sessions.report import report_html
 from prunner.sessions.report_command import file_name, report, trace
 from tests.sample_records import BEGAN, HOSTILE, failed_run, sample_run, sample_session
@@ -206,8 +206,11 @@ def test_the_critical_path_is_marked():
     run = sample_run(20, 2)
     found = analyse(run)
     line = next(each for each in page_of(run).data["traces"] if each["name"] == "critical path")
-    assert len(line["x"]) == 2 * len(found.critical_path)
-    assert line["x"] == sorted(line["x"])
+    nodes = {node.step: node for node in run.nodes}
+    marked = [(line["x"][place], line["x"][place + 1]) for place in range(0, len(line["x"]), 3)]
+    assert len(marked) == len(found.critical_path) > 1
+    for step, (began, ended) in zip(found.critical_path, marked, strict=True):
+        assert ended - began == pytest.approx(nodes[step].seconds, abs=1e-5)
 
 
 def test_charts_are_what_plotly_understands():
@@ -220,6 +223,15 @@ def test_charts_are_what_plotly_understands():
     for each in traces:
         each.pop("texts", None)
     go.Figure(data=traces, layout=layout)  # raises for what it does not know
+
+
+def test_failed_tries_are_a_part_of_what_a_node_took():
+    run = sample_run(1, 1)
+    again = Try(0, BEGAN - 6, BEGAN, "E")
+    run = replace(
+        run, nodes=(replace(run.nodes[0], tries=(again,), started=BEGAN, ended=BEGAN + 2),)
+    )
+    assert 'class="tries" style="width: 75.00%"' in report_html(run)
 
 
 def test_failures_are_told():

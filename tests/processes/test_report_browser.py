@@ -155,7 +155,7 @@ def test_there_are_as_many_bars_as_nodes_have_parts(report):
     assert report.page.evaluate(BARS) == parts
     failed = sum(node.error is not None for node in nodes)
     assert report.page.locator("#timeline .scatterlayer .point").count() == failed
-    assert report.page.locator("#timeline .scatterlayer .trace").count() == 4 + bool(failed)
+    assert report.page.locator("#timeline .scatterlayer .trace").count() == 5 + bool(failed)
     assert report.page.evaluate("document.querySelectorAll('tr').length") < 60
 
 
