@@ -141,7 +141,9 @@ class _Scene:
             for part in segments(node):
                 self._add(bars[part.phase], node, node.worker, part.began, part.seconds)
         for phase, each in bars.items():
-            line = {"width": 1, "color": "--paper"} if phase == OTHER else {"width": 0}
+            # Plotly makes bars without a line a pixel wide at least, and of 2,000 nodes most are
+            # thinner: what is drawn last would look as if it had taken most of the time.
+            line = {"width": 1 if phase == OTHER else 0.02, "color": "--paper"}
             trace = each.trace(_LABELS[phase], f"--{phase}", PATTERNS[phase])
             trace["marker"]["line"] = line
             yield trace

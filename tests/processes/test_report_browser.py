@@ -71,6 +71,11 @@ BARS = """
 """
 
 
+SAVED = """
+() => [...document.querySelectorAll("#timeline .barlayer .trace:nth-child(4) .point path")]
+  .reduce((sum, bar) => sum + bar.getBBox().width, 0)
+"""
+WIDTH = "document.getElementById('timeline')._fullLayout.xaxis._length"
 COLOURS = """
 () => (({ backgroundColor, color }) => [backgroundColor, color])(getComputedStyle(document.body))
 """
@@ -157,6 +162,10 @@ def test_there_are_as_many_bars_as_nodes_have_parts(report):
     assert report.page.locator("#timeline .scatterlayer .point").count() == failed
     assert report.page.locator("#timeline .scatterlayer .trace").count() == 5 + bool(failed)
     assert report.page.evaluate("document.querySelectorAll('tr').length") < 60
+    # As long as they lasted, also where that is less than a pixel.
+    pixels = report.page.evaluate(SAVED) / report.page.evaluate(WIDTH)
+    lasted = sum(node.save_seconds for node in nodes) / (report.run.seconds or 1) / 1.02
+    assert pixels == pytest.approx(lasted, rel=0.1)
 
 
 def test_names_are_shown_as_they_are(report):
