@@ -40,10 +40,6 @@ class ProjectError(PrunnerError):
     """A command needs a Kedro project, or something in it, that is not there."""
 
 
-class RecordError(PrunnerError):
-    """What is asked for is not on record, or nothing can be made of it."""
-
-
 class DataTransferError(PrunnerError, DatasetError):
     """In-memory data could not be handed from one process to another."""
 
