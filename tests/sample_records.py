@@ -117,7 +117,7 @@ def sample_session(run: RunRecord) -> SessionRecord:
         session_id="2025-06-15T15.06.39.000Z",
         data={
             "package_name": "orchard",
-            "project_path": "/home/ada/orchard",
+            "project_path": "/srv/orchard",
             "env": "local",
             "git": {"commit_sha": "a1b2c3d", "dirty": True},
             "kedro_version": "1.0.0",
@@ -126,7 +126,6 @@ def sample_session(run: RunRecord) -> SessionRecord:
         outcome=run.outcome,
         started=run.started - 1,
         ended=run.ended,
-        runs=(replace(run, nodes=()),),
     )
 
 

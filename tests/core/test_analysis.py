@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prunner.sessions.advice import AT_LEAST, NOTHING, WORTHWHILE, advice, candidates
-from prunner.sessions.analysis import analyse, spans_of
-from prunner.sessions.figures import duration, shorten, size
-from prunner.sessions.phases import segments, shares
+from prunner.report.advice import AT_LEAST, NOTHING, WORTHWHILE, advice, candidates
+from prunner.report.analysis import analyse, spans_of
+from prunner.report.figures import duration, shorten, size
+from prunner.report.phases import segments, shares
+from prunner.report.schedule import Job, longest_path, makespan, smallest_enough
 from prunner.sessions.records import (
     MemorySample,
     NodeRecord,
@@ -22,7 +23,6 @@ from prunner.sessions.records import (
     Transfer,
     Try,
 )
-from prunner.sessions.schedule import Job, longest_path, makespan, smallest_enough
 from tests.sample_records import failed_run, sample_run
 
 CLOSE = 1e-6  # clocks of records have a resolution, too

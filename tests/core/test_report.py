@@ -15,13 +15,13 @@ import pytest
 from click.testing import CliRunner
 
 from prunner.errors import RecordError
-from prunner.sessions import report as report_module
-from prunner.sessions.analysis import analyse
-from prunner.sessions.charts import timeline
-from prunner.sessions.markup import visible
+from prunner.report import page as report_module
+from prunner.report.analysis import analyse
+from prunner.report.charts import timeline
+from prunner.report.command import file_name, report, trace
+from prunner.report.markup import visible
+from prunner.report.page import report_html
 from prunner.sessions.records import NodeRecord, Outcome, RunRecord, Try
-from prunner.sessions.report import report_html
-from prunner.sessions.report_command import file_name, report, trace
 from tests.sample_records import BEGAN, HOSTILE, failed_run, sample_run, sample_session
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}

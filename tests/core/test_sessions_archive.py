@@ -187,7 +187,8 @@ def test_pruning_keeps_the_newest_and_what_goes_on(archive):
     assert archive.prune(2) == 3
     assert [each.key for each in archive.entries()] == ["r4", "r3", "runs"]
     with opened(archive.file) as connection:
-        for table, count in {"sessions": 3, "runs": 3, "nodes": 4, "details": 2, "known": 1}.items():
+        left = {"sessions": 3, "runs": 3, "nodes": 4, "details": 2, "known": 1}
+        for table, count in left.items():
             assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (count,)
     assert archive.prune(2) == 0
 

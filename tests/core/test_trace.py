@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prunner.report.trace import trace_events, trace_json
 from prunner.sessions.records import NodeRecord, Outcome, RunRecord, Transfer, Try
-from prunner.sessions.trace import trace_events, trace_json
 from tests.sample_records import BEGAN, HOSTILE, failed_run, sample_run, sample_session
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from prunner.report.page import report_html
 from prunner.sessions.records import RunRecord
-from prunner.sessions.report import report_html
 from tests.sample_records import HOSTILE, failed_run, sample_run, sample_session
 
 pytest.importorskip("plotly", reason="plotly is not installed: extra 'browser'")

@@ -16,12 +16,12 @@ from string import Template
 from typing import Any
 
 from prunner.errors import RecordError
-from prunner.sessions.advice import advice
-from prunner.sessions.analysis import Analysis, Cost, analyse, waited
-from prunner.sessions.charts import Charts, timeline
-from prunner.sessions.figures import count, duration, percent, shorten, size
-from prunner.sessions.markup import element, escaped, section, table
-from prunner.sessions.phases import PHASES
+from prunner.report.advice import advice
+from prunner.report.analysis import Analysis, Cost, analyse, waited
+from prunner.report.charts import Charts, timeline
+from prunner.report.figures import count, duration, percent, shorten, size
+from prunner.report.markup import element, escaped, section, table
+from prunner.report.phases import PHASES
 from prunner.sessions.records import NodeRecord, Outcome, RunRecord, SessionRecord
 
 _LISTED = 50  # nodes of the critical path
@@ -44,11 +44,11 @@ def report_html(run: RunRecord, session: SessionRecord | None = None) -> str:
     """
     analysis = analyse(run)
     charts = timeline(run, analysis)
-    sources = [] if charts is None else [_plotly(), _resource("report.js")]
+    sources = [] if charts is None else [_plotly(), _resource("page.js")]
     scripts = [element("script", source) for source in sources]
     if charts is not None:
         scripts.insert(0, element("script", _data(charts), type="application/json", id="data"))
-    return Template(_resource("report.html")).substitute(
+    return Template(_resource("page.html")).substitute(
         hashes=" ".join(map(_digest, sources)) or "'none'",
         title=escaped(f"Run {run.run_id}: {run.outcome}"),
         body="\n".join(_body(run, session, analysis, charts)),
@@ -65,7 +65,7 @@ def _plotly() -> str:
 
 
 def _resource(name: str) -> str:
-    return files("prunner.sessions").joinpath(name).read_text(encoding="utf-8")
+    return files("prunner.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def _digest(source: str) -> str:

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from prunner.sessions.analysis import Analysis
-from prunner.sessions.figures import duration
-from prunner.sessions.hover import hover_text
-from prunner.sessions.phases import LOAD, OTHER, RUN, SAVE, segments
+from prunner.report.analysis import Analysis
+from prunner.report.figures import duration
+from prunner.report.hover import hover_text
+from prunner.report.phases import LOAD, OTHER, RUN, SAVE, segments
 from prunner.sessions.records import NodeRecord, Outcome, RunRecord
 
 PATTERNS = {LOAD: "/", RUN: "", SAVE: "\\", OTHER: "."}

@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Iterable
 
-from prunner.sessions.figures import encodable
+from prunner.report.figures import encodable
 
 # What changes the direction of text, and would do so beyond a name: what follows reads backwards.
 _DIRECTIONS = re.compile("[\u202a-\u202e\u2066-\u2069]")

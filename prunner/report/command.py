@@ -36,7 +36,7 @@ def report(context: click.Context, /, run_id: str, output: Path | None, show: bo
     """
     with _said_clearly():
         run, session = _find(context.obj, run_id)
-        from prunner.sessions.report import report_html
+        from prunner.report.page import report_html
 
         path = output or Path(f"prunner-report-{file_name(run.key)}.html")
         _write(path, report_html(run, session))
@@ -57,7 +57,7 @@ def trace(context: click.Context, /, run_id: str, output: Path | None) -> None:
     """
     with _said_clearly():
         run, session = _find(context.obj, run_id)
-        from prunner.sessions.trace import trace_json
+        from prunner.report.trace import trace_json
 
         _write(output or Path(f"prunner-trace-{file_name(run.key)}.json"), trace_json(run, session))
 

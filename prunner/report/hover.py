@@ -9,9 +9,9 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Iterator
 
-from prunner.sessions.figures import duration, shorten, size
-from prunner.sessions.markup import visible
-from prunner.sessions.phases import PHASES, shares
+from prunner.report.figures import duration, shorten, size
+from prunner.report.markup import visible
+from prunner.report.phases import PHASES, shares
 from prunner.sessions.records import NodeRecord, Outcome
 
 

@@ -11,10 +11,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from prunner.sessions.analysis import TOLERANCE, Analysis, waited
-from prunner.sessions.figures import count, duration, percent, shorten, size
+from prunner.report.analysis import TOLERANCE, Analysis, waited
+from prunner.report.figures import count, duration, percent, shorten, size
+from prunner.report.schedule import Jobs, makespan, smallest_enough, without_pins
 from prunner.sessions.records import NodeRecord, Outcome, RunRecord, Transfer
-from prunner.sessions.schedule import Jobs, makespan, smallest_enough, without_pins
 
 WORTHWHILE = 0.1  # of the run: what saves less is not worth a sentence
 AT_LEAST = 0.5  # seconds: nor is this

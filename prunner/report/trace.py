@@ -14,8 +14,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from prunner.sessions.figures import encodable
-from prunner.sessions.phases import segments
+from prunner.report.figures import encodable
+from prunner.report.phases import segments
 from prunner.sessions.records import NodeRecord, RunRecord, SessionRecord, Try
 
 _PID = 1

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from prunner.sessions.phases import PHASES, shares
+from prunner.report.phases import PHASES, shares
+from prunner.report.schedule import Job, Jobs, longest_path, makespan, smallest_enough
 from prunner.sessions.records import NodeRecord, RunRecord
-from prunner.sessions.schedule import Job, Jobs, longest_path, makespan, smallest_enough
 
 TOLERANCE = 0.02  # so much longer is no longer
 _COSTLIEST = 10
