@@ -54,13 +54,13 @@ class Recording:
     def __init__(
         self, store: SQLiteSessionStore, run_params: Mapping[str, Any], catalog: Any
     ) -> None:
-        self._store = store
+        self._keeper, self._data = store.keeper, store.data
         self._project = ""
         pid, created = this_process()
         self._run = RunRecord(
             key="",
             run_id=run_params["run_id"],
-            parameters=store.scrubbed(dict(run_params)),
+            parameters=store.keeper.scrubbed(dict(run_params)),
             runner=_class_path(run_params.get("runner")),
             started=time.time(),
             host=socket.gethostname(),
@@ -69,10 +69,10 @@ class Recording:
             cpus=cpu_count(),
         )
         with safely(f"Run {self._run.run_id} is not on record"):
-            session = store.record(Outcome.RUNNING)
+            session = self._keeper.record(self._data, Outcome.RUNNING)
             self._project = session.project
-            store.key, key = store.archive.begin(session, self._run)
-            self._run = replace(self._run, key=key, session=store.key)
+            self._keeper.key, key = self._keeper.archive.begin(session, self._run)
+            self._run = replace(self._run, key=key, session=self._keeper.key)
         # However the run ends: nobody has a catalog for longer than its run.
         self._catalog = weakref.finalize(catalog, self.end, Outcome.INTERRUPTED)
         recordings[id(catalog)] = self
@@ -82,7 +82,7 @@ class Recording:
         """What earlier runs tell of nodes."""
         found: dict[NodeKey, KnownNode] = {}
         with safely("What earlier runs tell of nodes is not used"):
-            found.update(self._store.archive.known(self._project, keys))
+            found.update(self._keeper.archive.known(self._project, keys))
         known = {index: found[key] for index, key in enumerate(keys) if key in found}
         return Known(
             {index: each.seconds for index, each in known.items()},
@@ -97,7 +97,7 @@ class Recording:
         """
         with safely("What became of the nodes of this run is not on record"):
             self.note(
-                nodes=node_records(traced, self._run.started, self._store.scrubber.text),
+                nodes=node_records(traced, self._run.started, self._keeper.scrubber.text),
                 memory=memory_samples(traced.journal),
                 memory_total=traced.journal.memory_total,
                 pids=dict(traced.pids),
@@ -137,15 +137,15 @@ class Recording:
         described = None if error is None else self._described(error)
         self.note(outcome=outcome, ended=now, error=described)
         with safely(f"How run {self._run.run_id} has ended is not on record"):
-            self._store.outcome = outcome
-            self._store.archive.end(self._store.record(outcome, now), self._run)
+            self._keeper.outcome = outcome
+            self._keeper.archive.end(self._keeper.record(self._data, outcome, now), self._run)
 
     def _described(self, error: BaseException) -> dict[str, Any]:
         kind = type(error)
         return {
             "type": f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins."),
-            "value": self._store.scrubber.text(str(error)),
-            "traceback": self._store.scrubber.text(
+            "value": self._keeper.scrubber.text(str(error)),
+            "traceback": self._keeper.scrubber.text(
                 "".join(traceback.format_exception(kind, error, error.__traceback__))
             ),
         }
@@ -162,7 +162,7 @@ def begin(run_params: Mapping[str, Any], catalog: Any) -> None:
     if setup is None:
         return
     store = _store_for(run_params, setup)
-    if store.wants_runs:
+    if store.keeper.wants_runs:
         Recording(store, run_params, catalog)
 
 
