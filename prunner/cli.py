@@ -10,6 +10,7 @@ from prunner import __version__
 from prunner.check.command import check
 from prunner.demo import run_demo
 from prunner.options import available_start_methods
+from prunner.sessions.command import sessions
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -19,6 +20,7 @@ def main() -> None:
 
 
 main.add_command(check)
+main.add_command(sessions)
 
 
 @main.command()
