@@ -32,10 +32,18 @@ def _moment(_: click.Context, option: click.Parameter, text: str | None) -> floa
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--pipeline", "-p", help="Only runs of this pipeline.")
 @click.option(
-    "--outcome", "outcomes", multiple=True, type=click.Choice(_OUTCOMES), help="Only those."
+    "--outcome",
+    "outcomes",
+    multiple=True,
+    type=click.Choice(_OUTCOMES),
+    help="Only those that ended like this; may be repeated.",
 )
-@click.option("--since", callback=_moment, help="Only from then on: 2026-01-31T14:30, or 2d ago.")
-@click.option("--until", callback=_moment, help="Only until then; a date is included.")
+@click.option(
+    "--since",
+    callback=_moment,
+    help="Only from then on: 2026-01-31, 2026-01-31T14:30, or 2d for two days ago.",
+)
+@click.option("--until", callback=_moment, help="Only until then, a date included.")
 @click.option(
     "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="So many at most."
 )
@@ -117,8 +125,9 @@ def prune(context: click.Context, /, keep: int, yes: bool, as_json: bool) -> Non
         archive = archive_of(context)
         entries = entries_of(archive)
         if len(entries) > keep and not yes:
-            question = f"Remove {len(entries) - keep} of {len(entries)} records, and what is known"
-            click.confirm(f"{question} from them of nodes?", abort=True, err=True)
+            click.confirm(
+                f"Remove {len(entries) - keep} of {len(entries)} records?", abort=True, err=True
+            )
         removed = archive.prune(keep)
     if as_json:
         say_json({"removed": removed, "kept": len(entries) - removed})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from prunner.sessions import showing, texts
@@ -111,7 +111,7 @@ def as_data(comparison: Comparison) -> dict[str, Any]:
         "nodes": _data(comparison.nodes),
         "code": _data(comparison.code),
         "node_seconds": _data(comparison.times),
-        "all_nodes_seconds": comparison.total and asdict(comparison.total),
+        "all_nodes_seconds": _data([comparison.total])[0] if comparison.total else None,
     }
 
 
@@ -200,14 +200,14 @@ def _runner(entry: Entry) -> dict[str, Any]:
     if entry.run is None:
         return {}
     run = entry.run
-    facts = {"runner": run.runner, "start_method": run.start_method, "cpus": run.cpus}
+    facts = {"runner": showing.runner_of(entry), "start_method": run.start_method, "cpus": run.cpus}
     return {name: each for name, each in facts.items() if each} | texts.flat(run.options)
 
 
 def _project(entry: Entry) -> dict[str, Any]:
     data = entry.session.data
     facts = {
-        "pipelines": sorted(texts.pipelines_of(entry)) if entry.run else None,
+        "pipelines": sorted(texts.pipelines_of(entry)),
         "env": data.get("env"),
         "conf_source": data.get("conf_source"),
         "git": showing.commit_of(entry),
@@ -257,4 +257,5 @@ def _how_long(entry: Entry) -> str:
 
 
 def _data(changes: Sequence[Change]) -> list[dict[str, Any]]:
-    return [asdict(change) for change in changes]
+    # Not with asdict, which looks into values, too.
+    return [{part.name: getattr(each, part.name) for part in fields(each)} for each in changes]

@@ -65,6 +65,8 @@ def say(
     """
     unsaid: dict[str, str] = {}
     known = _as_this_kedro_has_them(options)
+    for name in [name for name in known if not can(name)]:
+        unsaid[name] = _why_not(name, known.pop(name))
     nested = {name: _sayable(known[name], f"{name}.", unsaid) for name in _NESTED if name in known}
     others = {name: _text(value) for name, value in known.items() if name not in _NESTED}
     for name in [name for name, text in others.items() if not _is_right(name, text, known[name])]:
@@ -107,10 +109,9 @@ def _as_this_kedro_has_them(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _sayable(values: Mapping[Any, Any], above: str, unsaid: dict[str, str]) -> dict[Any, Any]:
     """Nested values without those that are lost in a file."""
+    if _survives(values):
+        return dict(values)
     kept: dict[Any, Any] = {}
-    if not can(above[:-1]) and above[:-1] in _NESTED:
-        unsaid[above[:-1]] = _why_not(above[:-1], values)
-        return kept
     for name, value in values.items():
         if isinstance(value, Mapping) and value and _survives({name: 1}):
             inner = _sayable(value, f"{above}{name}.", unsaid)
@@ -157,8 +158,6 @@ def _argument(name: str, text: Any) -> str:
 
 def _is_right(name: str, text: Any, meant: Any) -> bool:
     """Whether Kedro understands what is meant."""
-    if not can(name):
-        return False
     if name in _UNCHECKED:
         return True
     try:

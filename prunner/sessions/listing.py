@@ -166,7 +166,7 @@ def _data(entry: Entry, progress: tuple[int, int] | None) -> dict[str, Any]:
         "outcome": str(entry.outcome),
         "started": texts.in_utc(entry.started),
         "seconds": None if entry.ended is None else entry.ended - entry.started,
-        "pipelines": [] if run is None else texts.pipelines_of(entry),
+        "pipelines": texts.pipelines_of(entry),
         "runner": None if run is None else run.runner,
         "env": entry.session.data.get("env"),
         "nodes": progress and dict(zip(("completed", "all"), progress, strict=True)),

@@ -20,7 +20,7 @@ from prunner.sessions.records import Outcome, RunRecord, SessionRecord
 _NAMES = (
     "tags node_names from_nodes to_nodes from_inputs to_outputs namespaces load_versions"
 ).split()
-_SEQUENTIAL = ("kedro.runner.SequentialRunner", "kedro.runner.sequential_runner.SequentialRunner")
+_USUAL_RUNNER = "kedro.runner.SequentialRunner"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +58,22 @@ def rerun_of(
     run = entry.run
     if run is None:
         raise RecordError(f"Session {entry.key} ran nothing that could be repeated.")
+    runner = showing.runner_of(entry)
     told = {
         "pipelines": _pipelines(entry),
         **{name: run.parameters.get(name) for name in _NAMES},
         "only_missing_outputs": run.parameters.get("only_missing_outputs"),
         "env": entry.session.data.get("env") or run.parameters.get("env"),
         "conf_source": _conf_source(entry.session, project_path, conf_source),
-        "runner": None if run.runner in _SEQUENTIAL else run.runner,
+        "runner": None if runner == _USUAL_RUNNER else runner,
     }
     missing = {
         name: "a secret, which is not on record"
         for name, value in told.items()
         if texts.is_secret(value)
     }
-    if not _can_be_imported(run.runner):
-        missing["runner"] = f"'{run.runner}' is no class that can be imported"
+    if runner and not _can_be_imported(runner):
+        missing["runner"] = f"'{runner}' is no class that can be imported"
     nested = {
         "params": merged(showing.parameters_of(entry), given or {}),
         "runner_params": _runner_options(run, entry.session),
@@ -81,7 +82,7 @@ def rerun_of(
         told[name], lost = without_missing(values)
         missing |= {f"{name}.{path}": why for path, why in lost.items()}
     options = {name: value for name, value in told.items() if value and name not in missing}
-    return Repetition(options, missing, _notes(run, entry.session))
+    return Repetition(options, missing, _notes(runner, entry.session))
 
 
 def resume_of(entry: Entry, repetition: Repetition, can_skip: bool) -> Repetition:
@@ -204,9 +205,8 @@ def _of_command(session: SessionRecord) -> Mapping[str, Any] | None:
     return params if isinstance(params, Mapping) and "runner" in params else None
 
 
-def _notes(run: RunRecord, session: SessionRecord) -> tuple[str, ...]:
-    if run.runner.startswith("prunner.") or _of_command(session) is not None:
+def _notes(runner: str, session: SessionRecord) -> tuple[str, ...]:
+    if runner.startswith("prunner.") or _of_command(session) is not None:
         return ()
-    return (
-        f"Of the options of {run.runner}, which was not started by 'kedro run', none is on record.",
-    )
+    name = runner or "the runner"
+    return (f"The options of {name} are not on record, since no 'kedro run' was told them.",)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from prunner.sessions import texts
@@ -27,9 +28,9 @@ _HEADS = (
 
 def as_data(entry: Entry) -> dict[str, Any]:
     """Everything on record, for programs: times as ISO 8601, sizes in bytes."""
-    found: dict[str, Any] = {"id": entry.key, "session": _dated(asdict(entry.session))}
+    found: dict[str, Any] = {"id": entry.key, "session": _data(entry.session)}
     if entry.run is not None:
-        found["run"] = _dated(asdict(entry.run)) | {"seconds": entry.run.seconds}
+        found["run"] = _data(entry.run) | {"seconds": entry.run.seconds}
     return found
 
 
@@ -63,6 +64,12 @@ def flags_of(entry: Entry) -> dict[str, Any]:
         for name, value in entry.run.parameters.items()
         if value and name not in _NO_FLAGS
     }
+
+
+def runner_of(entry: Entry) -> str:
+    """The class of the runner; one of Kedro's by the name that it is known by."""
+    path = "" if entry.run is None else entry.run.runner
+    return re.sub(r"^kedro\.runner\.\w+\.", "kedro.runner.", path)
 
 
 def parameters_of(entry: Entry) -> Mapping[str, Any]:
@@ -125,7 +132,7 @@ def _how(entry: Entry) -> dict[str, Any]:
     run, data = entry.run, entry.session.data
     options = {} if run is None else run.options
     return {
-        "Runner": run and run.runner,
+        "Runner": runner_of(entry),
         "Options": ", ".join(f"{k}={texts.in_words(v)}" for k, v in texts.flat(options).items()),
         "Workers by": run and run.start_method,
         "Resume with": run and run.resume and texts.in_words(run.resume),
@@ -177,15 +184,11 @@ def _cells(node: NodeRecord, began: float) -> list[str]:
     ]
 
 
-def _dated(value: Any) -> Any:
-    """The same with times as texts, where they are seconds since the epoch."""
-    if isinstance(value, (list, tuple)):
-        return [_dated(each) for each in value]
-    if not isinstance(value, dict):
+def _data(value: Any) -> Any:
+    """A record as a mapping, with times as texts; what is a user's own is as it is."""
+    if isinstance(value, tuple):
+        return [_data(each) for each in value]
+    if not is_dataclass(value):
         return value
-    return {
-        name: texts.in_utc(each)
-        if name in _TIMES and isinstance(each, float)
-        else (each if name in ("parameters", "data", "options", "resume") else _dated(each))
-        for name, each in value.items()
-    }
+    found = {part.name: _data(getattr(value, part.name)) for part in fields(value)}
+    return {name: texts.in_utc(x) if name in _TIMES else x for name, x in found.items()}

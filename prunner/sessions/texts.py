@@ -107,15 +107,16 @@ def short_class(path: str) -> str:
 
 def pipeline_of(entry: Entry) -> str:
     """The names of the pipelines that a run was of; a dash for a session that ran nothing."""
-    return "-" if entry.run is None else ", ".join(pipelines_of(entry))
+    return ", ".join(pipelines_of(entry)) or "-"
 
 
 def pipelines_of(entry: Entry) -> list[str]:
-    """The names of the pipelines that a run was of."""
-    parameters: Mapping[str, Any] = {} if entry.run is None else entry.run.parameters
-    single = parameters.get("pipeline_name")  # Kedro 1.0
-    names = parameters.get("pipeline_names") or ([single] if single else ["__default__"])
-    return [str(name) for name in names]
+    """The names of the pipelines that a run was of; none for a session that ran nothing."""
+    if entry.run is None:
+        return []
+    single = entry.run.parameters.get("pipeline_name")  # Kedro 1.0
+    named = entry.run.parameters.get("pipeline_names") or ([single] if single else ["__default__"])
+    return [str(name) for name in named]
 
 
 def columns(rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> list[str]:
