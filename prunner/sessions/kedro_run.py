@@ -171,7 +171,7 @@ def _survives(value: Any) -> bool:
     """Whether something can be read again from a file."""
     try:
         text = OmegaConf.to_yaml(OmegaConf.create({"value": value}))
-        found = OmegaConf.to_container(OmegaConf.create(text.encode().decode()))
+        found = OmegaConf.to_container(OmegaConf.create(text))
     except Exception:  # of OmegaConf, of YAML and of its characters
         return False
     return _comparable(found) == _comparable({"value": value})

@@ -183,6 +183,11 @@ def test_nothing_of_a_record_gets_at_the_terminal() -> None:
     assert texts.columns([]) == []
 
 
+def test_the_widest_cell_may_be_of_wide_characters() -> None:
+    assert texts.columns([["前処理", "x"], ["abcd", "y"]]) == ["前処理  x", "abcd    y"]
+    assert texts.columns([["前", "x"], ["abc", "y"]], [0]) == [" 前  x", "abc  y"]
+
+
 def test_a_secret_is_seen_wherever_it_is() -> None:
     assert texts.is_secret({"a": [{"b": "postgres://me:***@host"}]})
     assert texts.is_secret(Described("x", "x(***)"))
