@@ -137,6 +137,7 @@ def test_secrets_and_objects_are_missing() -> None:
         "db": {"password": "***", "host": "h", "url": "x://u:***@h"},
         "models": [1, Described("shop.Model", "Model()")],
         "only": {"token": "***"},
+        "key ***": 1,
     }
     found = repetition(an_entry(runtime_params=params))
     assert found.options["params"] == {"db": {"host": "h"}}
@@ -145,6 +146,7 @@ def test_secrets_and_objects_are_missing() -> None:
         "params.db.url": "a secret, which is not on record",
         "params.models": "an object of shop.Model, which is not on record",
         "params.only.token": "a secret, which is not on record",
+        "params.key ***": "a secret, which is not on record",
     }
 
 
@@ -214,10 +216,8 @@ def test_defaults_are_not_said() -> None:
     )
     assert repetition(entry).options == {}
     assert say({}) == Said([])
-    assert (
-        "pipelines"
-        in repetition(an_entry(parameters={"pipeline_names": ["__default__", "a"]})).options
-    )
+    both = an_entry(parameters={"pipeline_names": ["__default__", "a"]})
+    assert repetition(both).options["pipelines"] == ["__default__", "a"]
 
 
 @pytest.mark.parametrize(
@@ -242,6 +242,8 @@ def test_options_of_other_runners_are_those_of_the_command() -> None:
     found = repetition(an_entry(runner=runner, data={"cli": cli}))
     assert found.options["runner_params"] == {"max_workers": 3, "is_async": True}
     assert not found.notes
+    found = repetition(an_entry(data={"cli": cli}, options={"max_workers": 4}))
+    assert found.options["runner_params"] == {"max_workers": 4}
     assert "are not on record" in repetition(an_entry(runner=runner)).notes[0]
 
 
@@ -281,6 +283,18 @@ def test_a_console_that_does_not_know_a_character() -> None:
     options = {"tags": ["ü", "π"]}
     assert say(options, "cp1252", on_windows=False).config == {"run": {"tags": "ü,π"}}
     assert say(options, "utf-8", on_windows=False).config is None
+
+
+def test_nothing_of_a_command_gets_at_the_terminal() -> None:
+    assert say({"tags": ["a\x1b[2J"]}).config == {"run": {"tags": "a\x1b[2J"}}
+
+
+def test_a_name_that_a_file_cannot_hold() -> None:
+    names = {"tags": ["${"], "node_names": ["a"]}
+    assert not say(names, on_windows=False).unsaid
+    said = say({**names, "params": {"needs": "a, file"}})
+    assert said.config == {"run": {"node_names": "a", "params": {"needs": "a, file"}}}
+    assert said.unsaid.keys() == {"tags"}
 
 
 # --- earlier releases of Kedro ----------------------------------------------------------------
