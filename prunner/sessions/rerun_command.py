@@ -84,6 +84,8 @@ def _repeat(context: click.Context, options: dict[str, Any], *, is_resume: bool)
         raise click.ClickException("Not run: it would not be the same run.")
     if file is not None and said.config is not None:
         _write(file, f"# {kedro_run.as_line(argv)}\n{kedro_run.as_file(said.config)}")
+        if given and not options["go"]:
+            click.echo(f"Note: {file} holds what --params gives, secrets as well.", err=True)
     if options["go"]:
         context.exit(_run(argv[1:], setup.project_path, file, repetition.options.get("env")))
     elif options["as_json"]:

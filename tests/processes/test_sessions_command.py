@@ -115,8 +115,8 @@ def quiet(folder: Folder, *arguments: str, **environment: str) -> Done:
     return folder.run(*arguments, PYTHONWARNINGS="ignore", DO_NOT_TRACK="1", **environment)
 
 
-def sessions(folder: Folder, *arguments: str) -> Done:
-    return quiet(folder, "-m", "prunner", "sessions", *arguments)
+def sessions(folder: Folder, *arguments: str, **environment: str) -> Done:
+    return quiet(folder, "-m", "prunner", "sessions", *arguments, **environment)
 
 
 def several(folder: Folder, *commands: list[str], encoding: str = "utf-8") -> list[Done]:
@@ -147,7 +147,8 @@ def nodes_run(folder: Folder) -> list[str]:
 def test_a_run_is_repeated(project: Folder) -> None:
     assert project.run_script(RUN, PYTHONWARNINGS="ignore").returncode == 0
     (first,) = archive_of(project).entries()
-    done = sessions(project, "rerun", first.key, "--go")
+    # The run had no environment, and its repetition has none.
+    done = sessions(project, "rerun", first.key, "--go", KEDRO_ENV="elsewhere")
     assert done.returncode == 0, done.output
     assert nodes_run(project) == ["prepare fit", "prepare fit"]
     seen = [each[0]["parameters"] for each in project.notes("node").values()]
@@ -159,12 +160,13 @@ def test_a_run_is_repeated(project: Folder) -> None:
     assert second.run is not None
     assert second.run.parameters["runtime_params"] == PARAMETERS
     assert second.run.parameters["pipeline_names"] == ["train"]
+    assert second.session.data.get("env") is None
     listed, shown, differ, printed = several(
         project,
         ["--json"],
         ["show", second.key],
         ["diff", first.key, second.key, "--json"],
-        ["rerun", second.key],
+        ["rerun", second.key, "--params", "more=1"],
     )
     assert [each["id"] for each in json.loads(listed.stdout)] == [second.key, first.key]
     assert '\n  text    "1"\n' in shown.stdout
@@ -173,6 +175,7 @@ def test_a_run_is_repeated(project: Folder) -> None:
     assert printed.stdout.startswith("kedro run --config ")
     (file,) = project.root.glob("sessions/rerun/*.yml")
     assert file.stem == second.key
+    assert f"Note: {file} holds what --params gives" in printed.stderr
     assert "chatter" in listed.stderr
 
 
