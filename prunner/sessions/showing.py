@@ -125,6 +125,7 @@ def _what(entry: Entry) -> dict[str, Any]:
         "Project": f"{session.project}, in {session.data.get('project_path')}",
         "Pipeline": entry.run and texts.pipeline_of(entry),
         "Command": command_of(entry),
+        "To go on": entry.run and entry.run.resume and f"prunner sessions resume {entry.key}",
     }
 
 
@@ -135,7 +136,6 @@ def _how(entry: Entry) -> dict[str, Any]:
         "Runner": runner_of(entry),
         "Options": ", ".join(f"{k}={texts.in_words(v)}" for k, v in texts.flat(options).items()),
         "Workers by": run and run.start_method,
-        "Resume with": run and run.resume and texts.in_words(run.resume),
         "Env": data.get("env"),
         "Conf source": data.get("conf_source"),
         "Versions": ", ".join(f"{name} {value}" for name, value in versions_of(entry).items()),

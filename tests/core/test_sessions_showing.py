@@ -51,6 +51,9 @@ def test_what_a_run_ended_with() -> None:
     assert "\nError        ValueError: one\n             two\n" in text
     assert "Traceback" not in text
     assert "Git" not in text
+    assert "To go on" not in text
+    known = showing.as_text(an_entry("key", resume={"from_nodes": ["a"]}))
+    assert "\nTo go on     prunner sessions resume key\n" in known
     assert showing.as_text(entry, verbose=True).endswith("\n\nTraceback:\n  line")
 
 
