@@ -61,7 +61,9 @@ def import_kedro() -> None:
     from prunner.bridge.logs import bare_kedro_logging
 
     with bare_kedro_logging():
-        import kedro.framework.project  # noqa: F401
+        from kedro.framework import project
+    # Kedro 1.0 adds the project's logger there, and an empty configuration has no such entry.
+    project.LOGGING.data.setdefault("loggers", {})
 
 
 def setup_of(context: click.Context) -> StoreSetup:
