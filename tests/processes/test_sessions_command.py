@@ -11,6 +11,7 @@ import pytest
 
 from prunner.sessions.archive import Archive
 from prunner.sessions.records import Outcome
+from prunner.sessions.texts import pipelines_of
 from tests.core.session_entries import BEGAN, a_node, an_entry
 from tests.processes.projects import (
     PACKAGE,
@@ -78,7 +79,7 @@ from kedro.framework.startup import bootstrap_project
 
 bootstrap_project(Path.cwd())
 with KedroSession.create(runtime_params={PARAMETERS!r}) as session:
-    session.run(pipeline_names=["train"], to_nodes=["fit"])
+    session.run(pipeline_name="train", to_nodes=["fit"])
 """
 
 # Several commands in one process, since importing Kedro is what takes time.
@@ -159,7 +160,7 @@ def test_a_run_is_repeated(project: Folder) -> None:
     assert first.run is not None
     assert second.run is not None
     assert second.run.parameters["runtime_params"] == PARAMETERS
-    assert second.run.parameters["pipeline_names"] == ["train"]
+    assert pipelines_of(second) == ["train"]
     assert second.session.data.get("env") is None
     listed, shown, differ, printed = several(
         project,
