@@ -11,6 +11,7 @@ from prunner.check.command import check
 from prunner.demo import run_demo
 from prunner.options import available_start_methods
 from prunner.report.command import report, trace
+from prunner.sessions.command import sessions
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,6 +23,7 @@ def main() -> None:
 main.add_command(check)
 main.add_command(report)
 main.add_command(trace)
+main.add_command(sessions)
 
 
 @main.command()

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from prunner.sessions.command import sessions
+
 if TYPE_CHECKING:
     from prunner.check.project import Selection
 
@@ -121,3 +123,4 @@ def _prunner() -> None:
 
 
 _prunner.add_command(check)
+_prunner.add_command(sessions)

@@ -105,10 +105,22 @@ class Archive:
             nodes = rows.nodes(connection, entry.run.key)
         return replace(entry, run=replace(entry.run, nodes=nodes))
 
+    def progress(self, keys: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """How many nodes of runs completed, and how many there were.
+
+        Args:
+            keys: Of the runs; those whose nodes are not on record are left out.
+
+        Raises:
+            RecordError: If the file cannot be read.
+        """
+        with opened(self.file) as connection:
+            return rows.progress(connection, keys)
+
     def _only(self, prefix: str) -> Entry:
         entries = self.entries()
         if not entries:
-            raise RecordError(self._why_empty())
+            raise RecordError(self.why_empty())
         for names in (_keys_of_runs, _keys_of_sessions):
             exact = [each for each in entries if prefix == names(each)]
             found = exact or [each for each in entries if prefix and names(each).startswith(prefix)]
@@ -124,7 +136,8 @@ class Archive:
             f"{_listed(entries)} ('prunner sessions' lists all)."
         )
 
-    def _why_empty(self) -> str:
+    def why_empty(self) -> str:
+        """What to say where there are no entries."""
         others = {each.session.project for each in Archive(self.file).entries()}
         if others:
             named = ", ".join(f"'{name}'" for name in sorted(others))

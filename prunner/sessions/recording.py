@@ -161,6 +161,7 @@ def begin(run_params: Mapping[str, Any], catalog: Any) -> None:
     setup = current_setup(Path(run_params["project_path"]))
     if setup is None:
         return
+    run_params = {"run_id": run_params.get("session_id"), **run_params}  # Kedro 1.0 has one id
     store = _store_for(run_params, setup)
     if store.keeper.wants_runs:
         Recording(store, run_params, catalog)

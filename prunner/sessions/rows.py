@@ -171,6 +171,16 @@ def nodes(connection: sqlite3.Connection, run: str) -> tuple[NodeRecord, ...]:
     return tuple(_node(row, detail) for row, detail in zip(rows, details, strict=True))
 
 
+def progress(connection: sqlite3.Connection, runs: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """How many nodes of runs completed, and how many there were; without runs that have none."""
+    found = connection.execute(
+        "SELECT run, sum(outcome = ?), count(*) FROM nodes "
+        "WHERE run IN (SELECT value FROM json_each(?)) GROUP BY run",
+        (Outcome.COMPLETED.value, json.dumps(runs)),
+    )
+    return {run: (completed, nodes) for run, completed, nodes in found}
+
+
 def mapping_of(connection: sqlite3.Connection, session_id: str) -> Mapping[str, Any] | None:
     """The mapping of the session with this key, or the newest one with this id."""
     found = connection.execute(
