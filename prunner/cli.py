@@ -11,7 +11,7 @@ from prunner.check.command import check
 from prunner.demo import run_demo
 from prunner.options import available_start_methods
 from prunner.report.command import report, trace
-from prunner.sessions.command import sessions
+from prunner.sessions.commands.command import sessions
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

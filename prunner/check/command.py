@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prunner.sessions.command import sessions
+from prunner.sessions.commands.command import sessions
 
 if TYPE_CHECKING:
     from prunner.check.project import Selection

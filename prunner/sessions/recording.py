@@ -187,4 +187,6 @@ def _class_path(runner: Any) -> str:
     """The class of a runner as Kedro describes it: by name, by ``repr``, or not at all."""
     text = str(runner)
     found = re.match(r"<?([A-Za-z_][\w.]*)", text)
-    return _SEQUENTIAL if found is None or text == "None" else found[1]
+    if found is None or text == "None":
+        return _SEQUENTIAL
+    return re.sub(r"^kedro\.runner\.\w+\.", "kedro.runner.", found[1])  # as it is known by

@@ -68,12 +68,14 @@ def put_run(connection: sqlite3.Connection, run: RunRecord) -> None:
 def put_nodes(connection: sqlite3.Connection, run: RunRecord) -> None:
     """Write the nodes of a run."""
     connection.executemany(
-        f"INSERT INTO nodes ({_NODE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+        f"INSERT OR REPLACE INTO nodes ({_NODE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
         (_node_row(run.key, node) for node in run.nodes),
     )
     # All at once, and lists: there may be tens of thousands, and each text takes its time.
     details = json.dumps([_node_details(node) for node in run.nodes], separators=(",", ":"))
-    connection.execute("INSERT INTO details (run, nodes) VALUES (?, ?)", (run.key, details))
+    connection.execute(
+        "INSERT OR REPLACE INTO details (run, nodes) VALUES (?, ?)", (run.key, details)
+    )
 
 
 def learn(connection: sqlite3.Connection, run: RunRecord, project: str) -> None:

@@ -25,7 +25,8 @@ _FOLDERS = frozenset(("PWD", "OLDPWD"))  # of a shell; in lower case it is a pas
 # Of these, numbers are none: max_tokens, n_keys.
 _COUNTED = frozenset(("tokens", "keys"))
 _HARMLESS = re.compile(
-    r"^(.*_)?(primary|foreign|sort|partition|join|group|index|merge|unique|row|hash)_?keys?$", re.I
+    r"^(.*_)?(full|primary|foreign|sort|partition|join|group|index|merge|unique|row|hash)_?keys?$",
+    re.I,
 )
 # Each looks at a character no more than a few times, however long a text is.
 _URL = re.compile(

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from prunner.sessions import texts
 from prunner.sessions.archive import Entry
-from prunner.sessions.comparing import Change, as_data, as_text, compare
+from prunner.sessions.commands import texts
+from prunner.sessions.commands.comparing import Change, as_data, as_text, compare
 from prunner.sessions.plain import Described
 from prunner.sessions.records import Outcome
 from tests.core.session_entries import a_node, a_session, an_entry
@@ -88,12 +88,6 @@ def test_what_else_changes(
 ) -> None:
     (found,) = changes(an_entry(**before), an_entry(**after), title)
     assert found.name == name
-
-
-def test_one_runner_has_two_names() -> None:
-    a = an_entry(runner="kedro.runner.ThreadRunner")
-    b = an_entry(runner="kedro.runner.thread_runner.ThreadRunner")
-    assert not compare(a, b).changes
 
 
 def test_uncommitted_changes_are_not_known() -> None:

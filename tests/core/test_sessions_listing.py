@@ -6,8 +6,8 @@ import json
 import pytest
 from rich.cells import cell_len
 
-from prunner.sessions import listing, texts
-from prunner.sessions.listing import Wanted, parse_moment
+from prunner.sessions.commands import listing, texts
+from prunner.sessions.commands.listing import Wanted, parse_moment
 from prunner.sessions.plain import Described
 from prunner.sessions.records import Outcome
 from tests.core.session_entries import BEGAN, a_session, an_entry

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from kedro.framework.cli.project import run as kedro_run_command
 
 from prunner.errors import RecordError
-from prunner.sessions import kedro_run
 from prunner.sessions.archive import Entry
-from prunner.sessions.kedro_run import Said, as_file, as_line, say
+from prunner.sessions.commands import kedro_run
+from prunner.sessions.commands.kedro_run import Said, as_file, as_line, say
+from prunner.sessions.commands.repeating import Repetition, rerun_of, resume_of
 from prunner.sessions.plain import Described
 from prunner.sessions.records import Outcome
-from prunner.sessions.repeating import Repetition, rerun_of, resume_of
 from tests.core.session_entries import a_session, an_entry
 
 PROJECT = Path("/home/ada/shop")
@@ -215,7 +215,7 @@ def test_all_that_a_run_was_told() -> None:
 
 def test_defaults_are_not_said() -> None:
     entry = an_entry(
-        runner="kedro.runner.sequential_runner.SequentialRunner",
+        runner="kedro.runner.SequentialRunner",
         parameters={"pipeline_names": ["__default__"]},
     )
     assert repetition(entry).options == {}

@@ -4,7 +4,7 @@ import datetime
 import json
 from pathlib import Path
 
-from prunner.sessions import showing, texts
+from prunner.sessions.commands import showing, texts
 from prunner.sessions.plain import Described
 from prunner.sessions.records import MemorySample, Outcome, Try
 from tests.core.session_entries import BEGAN, a_node, a_session, an_entry

@@ -220,7 +220,7 @@ except ValueError as error:
         assert nodes[1].error == "ValueError: never mind ***"
         assert entry.run.resume == {"from_nodes": ["make"]}
     else:
-        assert (entry.run.runner, nodes) == ("kedro.runner.sequential_runner.SequentialRunner", ())
+        assert (entry.run.runner, nodes) == ("kedro.runner.SequentialRunner", ())
     for file in (project.root / "sessions").iterdir():
         assert b"Geheim" not in file.read_bytes()
 

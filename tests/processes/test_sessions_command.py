@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from prunner.sessions.archive import Archive
+from prunner.sessions.commands.texts import pipelines_of
 from prunner.sessions.records import Outcome
-from prunner.sessions.texts import pipelines_of
 from tests.core.session_entries import BEGAN, a_node, an_entry
 from tests.processes.projects import (
     PACKAGE,

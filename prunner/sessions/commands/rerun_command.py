@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prunner.sessions.console import (
+from prunner.sessions.commands.console import (
     JSON,
     clear_errors,
     encoding_of_console,
@@ -27,7 +27,7 @@ from prunner.sessions.console import (
 )
 
 if TYPE_CHECKING:
-    from prunner.sessions.repeating import Repetition
+    from prunner.sessions.commands.repeating import Repetition
     from prunner.sessions.setup import StoreSetup
 
 _OPTIONS = (
@@ -73,7 +73,7 @@ def _repeat(context: click.Context, options: dict[str, Any], *, is_resume: bool)
     with clear_errors():
         setup = setup_of(context)
         key, repetition = _repetition(setup, options["id"], given, is_resume)
-    from prunner.sessions import kedro_run
+    from prunner.sessions.commands import kedro_run
 
     said = kedro_run.say(repetition.options, encoding_of_console())
     missing = {**repetition.missing, **said.unsaid}
@@ -101,8 +101,8 @@ def _repetition(
     """The key of a run, and what repeats it."""
     from kedro.framework.project import settings
 
-    from prunner.sessions import kedro_run, repeating
     from prunner.sessions.archive import Archive
+    from prunner.sessions.commands import kedro_run, repeating
 
     entry = Archive(setup.file, setup.project).find(prefix)
     found = repeating.rerun_of(entry, setup.project_path, settings.CONF_SOURCE, given)

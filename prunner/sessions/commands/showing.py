@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from prunner.sessions import texts
 from prunner.sessions.archive import Entry
+from prunner.sessions.commands import texts
 from prunner.sessions.records import NodeRecord, RunRecord
 
 MOST_NODES = 50  # in a text
@@ -64,12 +63,6 @@ def flags_of(entry: Entry) -> dict[str, Any]:
         for name, value in entry.run.parameters.items()
         if value and name not in _NO_FLAGS
     }
-
-
-def runner_of(entry: Entry) -> str:
-    """The class of the runner; one of Kedro's by the name that it is known by."""
-    path = "" if entry.run is None else entry.run.runner
-    return re.sub(r"^kedro\.runner\.\w+\.", "kedro.runner.", path)
 
 
 def parameters_of(entry: Entry) -> Mapping[str, Any]:
@@ -133,7 +126,7 @@ def _how(entry: Entry) -> dict[str, Any]:
     run, data = entry.run, entry.session.data
     options = {} if run is None else run.options
     return {
-        "Runner": runner_of(entry),
+        "Runner": "" if entry.run is None else entry.run.runner,
         "Options": ", ".join(f"{k}={texts.in_words(v)}" for k, v in texts.flat(options).items()),
         "Workers by": run and run.start_method,
         "Env": data.get("env"),

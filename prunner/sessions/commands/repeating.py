@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from prunner.errors import RecordError
-from prunner.sessions import showing, texts
 from prunner.sessions.archive import Entry
+from prunner.sessions.commands import showing, texts
 from prunner.sessions.plain import Described
 from prunner.sessions.records import Outcome, RunRecord, SessionRecord
 
@@ -58,7 +58,7 @@ def rerun_of(
     run = entry.run
     if run is None:
         raise RecordError(f"Session {entry.key} ran nothing that could be repeated.")
-    runner = showing.runner_of(entry)
+    runner = run.runner
     told = {
         "pipelines": _pipelines(entry),
         **{name: run.parameters.get(name) for name in _NAMES},

@@ -26,7 +26,7 @@ def say(text: str) -> None:
 
 def say_json(value: Any) -> None:
     """Print a value of a record as JSON."""
-    from prunner.sessions.texts import readable
+    from prunner.sessions.commands.texts import readable
 
     plain = readable(value)
     text = json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from prunner.sessions import showing, texts
 from prunner.sessions.archive import Entry
+from prunner.sessions.commands import showing, texts
 from prunner.sessions.records import NodeRecord
 
 _NONE = "(none)"
@@ -200,7 +200,7 @@ def _runner(entry: Entry) -> dict[str, Any]:
     if entry.run is None:
         return {}
     run = entry.run
-    facts = {"runner": showing.runner_of(entry), "start_method": run.start_method, "cpus": run.cpus}
+    facts = {"runner": run.runner, "start_method": run.start_method, "cpus": run.cpus}
     return {name: each for name, each in facts.items() if each} | texts.flat(run.options)
 
 

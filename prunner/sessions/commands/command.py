@@ -12,14 +12,21 @@ from typing import Any
 
 import click
 
-from prunner.sessions.console import JSON, archive_of, clear_errors, entries_of, say, say_json
-from prunner.sessions.rerun_command import rerun, resume
+from prunner.sessions.commands.console import (
+    JSON,
+    archive_of,
+    clear_errors,
+    entries_of,
+    say,
+    say_json,
+)
+from prunner.sessions.commands.rerun_command import rerun, resume
 
 _OUTCOMES = ("completed", "failed", "interrupted", "running", "lost")
 
 
 def _moment(_: click.Context, option: click.Parameter, text: str | None) -> float | None:
-    from prunner.sessions.listing import parse_moment
+    from prunner.sessions.commands.listing import parse_moment
 
     try:
         return (
@@ -56,7 +63,7 @@ def sessions(context: click.Context, /, limit: int, as_json: bool, **wanted: Any
     """
     if context.invoked_subcommand is not None:
         return
-    from prunner.sessions import listing
+    from prunner.sessions.commands import listing
     from prunner.sessions.records import Outcome
 
     outcomes = frozenset(map(Outcome, wanted.pop("outcomes")))
@@ -81,7 +88,7 @@ def sessions(context: click.Context, /, limit: int, as_json: bool, **wanted: Any
 @click.pass_context
 def show(context: click.Context, /, id: str, all_nodes: bool, verbose: bool, as_json: bool) -> None:
     """Show all that is on record of a run."""
-    from prunner.sessions import showing
+    from prunner.sessions.commands import showing
 
     with clear_errors():
         entry = archive_of(context).find(id)
@@ -101,7 +108,7 @@ def diff(context: click.Context, /, a: str, b: str, as_json: bool) -> None:
 
     Durations of nodes are compared that differ by more than 20 % and 0.1 seconds.
     """
-    from prunner.sessions import comparing
+    from prunner.sessions.commands import comparing
 
     with clear_errors():
         archive = archive_of(context)

@@ -10,8 +10,8 @@ from typing import Any
 
 from rich.cells import cell_len
 
-from prunner.sessions import texts
 from prunner.sessions.archive import Entry
+from prunner.sessions.commands import texts
 from prunner.sessions.records import Outcome
 
 OUTCOMES = (

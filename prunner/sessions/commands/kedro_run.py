@@ -20,7 +20,7 @@ from typing import Any
 from kedro.framework.cli.project import run as _run
 from omegaconf import OmegaConf
 
-from prunner.sessions import texts
+from prunner.sessions.commands import texts
 
 _NESTED = ("params", "runner_params")
 _FLAGS = ("is_async", "only_missing_outputs")
