@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prunner.sessions.commands.command import sessions
-
 if TYPE_CHECKING:
     from prunner.check.project import Selection
 
@@ -110,17 +108,3 @@ def _one_line(error: Exception) -> str:
     if error.__cause__ is not None:
         text += f" ({type(error.__cause__).__name__}: {error.__cause__})"
     return " ".join(text.split())
-
-
-@click.group()
-def commands() -> None:
-    """The groups of commands that Kedro finds by the entry point ``kedro.project_commands``."""
-
-
-@commands.group(name="prunner", context_settings={"help_option_names": ["-h", "--help"]})
-def _prunner() -> None:
-    """A multiprocessing-safe parallel runner."""
-
-
-_prunner.add_command(check)
-_prunner.add_command(sessions)
