@@ -36,6 +36,8 @@ from prunner.processes.pool import WorkerPool
 from prunner.processes.project import ProjectState
 from prunner.processes.starting import why_no_workers
 from prunner.processes.worker import Preload, packed_setup
+from prunner.progress.display import shown
+from prunner.progress.terminal import Terminal, claimed
 from prunner.sessions.current import recording_of
 
 if TYPE_CHECKING:
@@ -100,14 +102,17 @@ class Execution:
                 book, pinned = self._book()
                 chosen = choose(self._hooks, self._options.worker_hooks)
                 hooks_here = without(self._hooks, chosen)
-            with Exchange.create() as exchange:
+            with (
+                claimed(self._options.progress) as terminal,
+                Exchange.create() as exchange,
+            ):
                 with interrupts.allowed():
                     refs = share_inputs(self._pipeline, self._catalog, book, pinned, exchange)
                     plan = self._plan(book, pinned)
                     begin = self._begin(book, exchange, hooks_here, pack_hooks(chosen))
                 self.errands = self._errands(plan, exchange, hooks_here)
                 try:
-                    self._execute(plan, self.errands, exchange, begin, refs)
+                    self._execute(plan, self.errands, exchange, begin, refs, terminal)
                 finally:
                     self._note_history(plan, self.errands)
 
@@ -198,19 +203,21 @@ class Execution:
             is_timed=self.recording is not None,
         )
 
-    def _execute(
+    def _execute(  # noqa: PLR0913 - the parts of a run
         self,
         plan: RunPlan,
         errands: Errands,
         exchange: Exchange,
         begin: BeginRun,
         refs: dict[str, DataRef],
+        terminal: Terminal | None,
     ) -> None:
         inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         project, levels = ProjectState.capture(), LogLevels.capture()
         workers = plan.workers_needed(self._options.max_workers)
         threads = self._options.threads_per_worker or threads_that_fit(workers)
-        preload = Preload(threads, modules=self._modules(plan))
+        is_shown = terminal is not None
+        preload = Preload(threads, modules=self._modules(plan), sends_prints=is_shown)
         pool = WorkerPool(
             WorkerKind(self._options.start_method, project),
             lambda: packed_setup(project, preload),
@@ -218,7 +225,7 @@ class Execution:
             # What hooks have begun in a worker, such as mlflow's run, must not go on in the next.
             self._options.idle_timeout if begin.worker_hooks is None else 0.0,
         )
-        set_up = RunSetup(levels, project.requested_pipelines, threads)
+        set_up = RunSetup(levels, project.requested_pipelines, threads, is_shown)
         scheduler = Scheduler(plan, self._policy)
         self._needs = scheduler.admission.needs
         dispatcher = Dispatcher(
@@ -243,6 +250,7 @@ class Execution:
             # Processes first: a forked one should find as few threads as possible.
             pool.start(workers)
             loop.start()
+            stack.enter_context(shown(terminal, scheduler, self._journal, workers))
             with self._interrupts.allowed():
                 errands.run(dispatcher.errands, pool, inbox.put)
 
