@@ -13,7 +13,9 @@ from prunner.progress.snapshot import Running, Snapshot
 
 _MOST_RUNNING = 8  # nodes that are listed
 _LEAST_BAR, _LONGEST_BAR = 8, 40  # cells
+_PART_OF_BAR = 5  # of the width
 _GAP = "  "
+_BAR = "bar"
 _MINUTE, _HOUR = 60, 3600
 
 
@@ -24,7 +26,8 @@ def draw(snapshot: Snapshot, console: Console) -> list[str]:
         snapshot: What is to be shown.
         console: Knows the terminal; nothing is written to it.
     """
-    width, height = console.width - 1, console.height - 1  # the last cell would wrap the line
+    width = console.width - 1  # the last cell would wrap the line
+    height = console.height // 2  # the rest is for what is printed
     if width < 1 or height < 1:
         return []
     lines = [_summary(snapshot, width, console), *_running(snapshot.running, width, height - 1)]
@@ -43,18 +46,20 @@ def _is_ascii(console: Console) -> bool:
 
 
 def _summary(snapshot: Snapshot, width: int, console: Console) -> Text:
-    """The most important things first, as many as there is room for; a bar in what is left."""
+    """The most important things first, as many as there is room for."""
     line = Text(f"{snapshot.done} of {snapshot.total}", "bold")
-    used = cell_len(line.plain)
+    room = width - cell_len(line.plain)
+    cells = min(_LONGEST_BAR, width // _PART_OF_BAR)
+    bar = None
     for text, style in _parts(snapshot):
-        if text and used + len(_GAP) + cell_len(text) <= width:
+        if text == _BAR:
+            if _LEAST_BAR <= cells <= room - len(_GAP):
+                bar = _bar(snapshot, cells, console).append(_GAP)
+                room -= cells + len(_GAP)
+        elif text and len(_GAP) + len(text) <= room:
             line.append(_GAP).append(text, style)
-            used += len(_GAP) + cell_len(text)
-    cells = min(_LONGEST_BAR, width - used - len(_GAP))
-    if cells < _LEAST_BAR:
-        return line
-    ended = snapshot.done + snapshot.failed + snapshot.skipped
-    return _bar(ended, snapshot.total, cells, console).append(_GAP).append(line)
+            room -= len(_GAP) + len(text)
+    return line if bar is None else bar.append(line)
 
 
 def _parts(snapshot: Snapshot) -> list[tuple[str, str]]:
@@ -63,6 +68,7 @@ def _parts(snapshot: Snapshot) -> list[tuple[str, str]]:
         (_count(snapshot.failed, "failed"), "red"),
         (clock(snapshot.elapsed), "cyan"),
         (left, "cyan"),
+        (_BAR, ""),
         (_count(snapshot.retrying, "retrying"), "yellow"),
         (_count(snapshot.skipped, "skipped"), "yellow"),
         *_memory(snapshot),
@@ -82,11 +88,12 @@ def _memory(snapshot: Snapshot) -> list[tuple[str, str]]:
     return found
 
 
-def _bar(ended: int, total: int, cells: int, console: Console) -> Text:
+def _bar(snapshot: Snapshot, cells: int, console: Console) -> Text:
     full, empty = ("#", "-") if _is_ascii(console) else ("━", "━")
     if console.no_color and full == empty:
         empty = " "  # nothing but the colour would tell them apart
-    done = cells * ended // max(1, total)
+    ended = snapshot.done + snapshot.failed + snapshot.skipped
+    done = cells * ended // max(1, snapshot.total)
     return Text(full * done, "bar.complete").append(empty * (cells - done), "bar.back")
 
 
