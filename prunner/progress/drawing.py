@@ -47,7 +47,7 @@ def _is_ascii(console: Console) -> bool:
 
 def _summary(snapshot: Snapshot, width: int, console: Console) -> Text:
     """The most important things first, as many as there is room for."""
-    line = Text(f"{snapshot.done} of {snapshot.total}", "bold")
+    line = Text().append(f"{snapshot.done} of {snapshot.total}", "bold")
     room = width - cell_len(line.plain)
     cells = min(_LONGEST_BAR, width // _PART_OF_BAR)
     bar = None
@@ -94,7 +94,7 @@ def _bar(snapshot: Snapshot, cells: int, console: Console) -> Text:
         empty = " "  # nothing but the colour would tell them apart
     ended = snapshot.done + snapshot.failed + snapshot.skipped
     done = cells * ended // max(1, snapshot.total)
-    return Text(full * done, "bar.complete").append(empty * (cells - done), "bar.back")
+    return Text().append(full * done, "bar.complete").append(empty * (cells - done), "bar.back")
 
 
 # --- the nodes that run -----------------------------------------------------------------------
