@@ -29,6 +29,9 @@ class PrintRelay:
     def __init__(self, send: Callable[[Printed], Any]) -> None:
         self._send = send
         self._streams: dict[str, LineStream] = {}
+        for name in _STREAMS:
+            if isinstance(stream := getattr(sys, name), LineStream):
+                setattr(sys, name, stream.real)  # the parent's, in a process that was forked
 
     def switch(self, is_on: bool) -> None:
         """Begin or stop to send what is printed."""
