@@ -89,6 +89,7 @@ class Execution:
         self._policy = NO_POLICY
         self._interrupts = Interrupts()
         self._needs: dict[int, int] = {}
+        self._terminal: Terminal | None = None
 
     def run(self) -> None:
         """Run all steps, and give the catalog what workers made.
@@ -103,7 +104,7 @@ class Execution:
                 chosen = choose(self._hooks, self._options.worker_hooks)
                 hooks_here = without(self._hooks, chosen)
             with (
-                claimed(self._options.progress) as terminal,
+                claimed(self._options.progress) as self._terminal,
                 Exchange.create() as exchange,
             ):
                 with interrupts.allowed():
@@ -112,7 +113,7 @@ class Execution:
                     begin = self._begin(book, exchange, hooks_here, pack_hooks(chosen))
                 self.errands = self._errands(plan, exchange, hooks_here)
                 try:
-                    self._execute(plan, self.errands, exchange, begin, refs, terminal)
+                    self._execute(plan, self.errands, exchange, begin, refs)
                 finally:
                     self._note_history(plan, self.errands)
 
@@ -203,20 +204,19 @@ class Execution:
             is_timed=self.recording is not None,
         )
 
-    def _execute(  # noqa: PLR0913 - the parts of a run
+    def _execute(
         self,
         plan: RunPlan,
         errands: Errands,
         exchange: Exchange,
         begin: BeginRun,
         refs: dict[str, DataRef],
-        terminal: Terminal | None,
     ) -> None:
         inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         project, levels = ProjectState.capture(), LogLevels.capture()
         workers = plan.workers_needed(self._options.max_workers)
         threads = self._options.threads_per_worker or threads_that_fit(workers)
-        is_shown = terminal is not None
+        is_shown = self._terminal is not None
         preload = Preload(threads, modules=self._modules(plan), sends_prints=is_shown)
         pool = WorkerPool(
             WorkerKind(self._options.start_method, project),
@@ -250,7 +250,7 @@ class Execution:
             # Processes first: a forked one should find as few threads as possible.
             pool.start(workers)
             loop.start()
-            stack.enter_context(shown(terminal, scheduler, self._journal, workers))
+            stack.enter_context(shown(self._terminal, scheduler, self._journal, workers))
             with self._interrupts.allowed():
                 errands.run(dispatcher.errands, pool, inbox.put)
 

@@ -14,7 +14,7 @@ from prunner.progress.estimate import Expectation, durations, seconds_left
 from prunner.progress.snapshot import Snapshot, running_seconds, take
 from prunner.progress.terminal import Terminal
 
-_INTERVAL = 0.25  # seconds between two drawings
+_INTERVAL = 1 / 3  # seconds between two drawings
 
 logger = logging.getLogger(__name__)
 

@@ -299,7 +299,8 @@ def test_what_cannot_be_encoded_is_written_as_an_escape(tmp_path):
 
 
 def test_a_worker_sends_what_is_printed_only_while_that_is_wanted(monkeypatch):
-    out, err, sent = io.StringIO(), io.StringIO(), []
+    out, err = io.StringIO(), io.StringIO()
+    sent: list[Printed] = []
     monkeypatch.setattr(sys, "stdout", out)
     monkeypatch.setattr(sys, "stderr", err)
     relay = PrintRelay(sent.append)
