@@ -412,6 +412,7 @@ def test_handlers_write_there_too_and_to_their_own_stream_afterwards(tty):
     logger = logging.getLogger("tests.progress")
     handler = logging.StreamHandler(tty)
     logger.addHandler(handler)
+    logger.propagate = False  # Kedro's own handler may be there, too
     try:
         with pytest.raises(KeyboardInterrupt), terminal_of(tty) as terminal:
             terminal.screen.show(["shown"])
@@ -425,6 +426,7 @@ def test_handlers_write_there_too_and_to_their_own_stream_afterwards(tty):
         assert tty.getvalue().endswith("late\n")
     finally:
         logger.removeHandler(handler)
+        logger.propagate = True
 
 
 def test_nothing_is_shown_while_somebody_is_asked(tty, monkeypatch):
