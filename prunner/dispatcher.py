@@ -29,6 +29,7 @@ from prunner.bridge.messages import (
     FromWorker,
     HookCall,
     MemorySeen,
+    Printed,
     Ready,
     Recall,
     Returned,
@@ -258,6 +259,8 @@ class Dispatcher:
                 self._follow(self._scheduler.steps_returned(worker, steps))
             case dict():  # a log record
                 self.errands.put(HandleLog(worker, message))
+            case Printed():
+                self.errands.put(message)
             case HookCall():
                 self._limits.pause(worker, monotonic)
                 self.errands.put(AnswerHook(worker, message))

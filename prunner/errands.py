@@ -21,7 +21,9 @@ from kedro.runner import Task
 from prunner.bridge.data import Exchange
 from prunner.bridge.hooks import HookDesk
 from prunner.bridge.logs import handle_here
+from prunner.bridge.messages import Printed
 from prunner.bridge.phases import PhaseWatch
+from prunner.bridge.prints import print_here
 from prunner.bridge.refs import DataRef
 from prunner.errors import DataTransferError, WorkerDied
 from prunner.events import (
@@ -136,7 +138,8 @@ class Errands:
         """Give the catalog its own datasets back, however the run has ended.
 
         Args:
-            errands: Those that are left; what was done counts, though nobody has said so.
+            errands: Those that are left; what was done counts, though nobody has said so, and what
+                was printed is printed.
         """
         self._loans.give_back()
         with contextlib.suppress(queue.Empty):
@@ -144,14 +147,16 @@ class Errands:
                 errand = errands.get_nowait()
                 if isinstance(errand, NoteDone):
                     self.done.append(errand.step)
+                elif isinstance(errand, Printed):
+                    print_here(errand)
 
     def _do(self, errand: Errand, pool: Pool, report: Report) -> bool:
         """Do one errand; False if it was the last one."""
         match errand:
             case NoteDone(step, outputs):
                 self._note_done(step, outputs)
-            case HandleLog(worker, attributes):
-                handle_here(attributes, worker)
+            case HandleLog() | Printed():
+                _write(errand)
             case AnswerHook(worker, call):
                 self._lend(call.saved)
                 pool.answer(worker, self._desk(call.step).answer(call))
@@ -270,6 +275,14 @@ class Errands:
                 if ref is not None:
                     outputs[name] = ref
         return RanHere(step, outputs, frozenset(unshareable))
+
+
+def _write(errand: HandleLog | Printed) -> None:
+    match errand:
+        case HandleLog(worker, attributes):
+            handle_here(attributes, worker)
+        case Printed():
+            print_here(errand)
 
 
 if sys.platform == "win32":

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from prunner.bridge.messages import Failed, HookCall
+from prunner.bridge.messages import Failed, HookCall, Printed
 from prunner.bridge.phases import StepTimes
 from prunner.bridge.refs import DataRef
 from prunner.errors import WorkerDied
@@ -120,6 +120,7 @@ class End:
 Errand = (
     AnswerHook
     | HandleLog
+    | Printed
     | RunHere
     | NoteDone
     | NoteFailed

@@ -37,6 +37,8 @@ from prunner.processes.pool import WorkerPool
 from prunner.processes.project import ProjectState
 from prunner.processes.starting import why_no_workers
 from prunner.processes.worker import Preload, packed_setup
+from prunner.progress.display import shown
+from prunner.progress.terminal import Terminal, claimed
 from prunner.run_status import RunStatus
 from prunner.sessions.current import recording_of
 
@@ -89,6 +91,7 @@ class Execution:
         self._policy = NO_POLICY
         self._interrupts = Interrupts()
         self._needs: dict[int, int] = {}
+        self._terminal: Terminal | None = None
 
     def run(self) -> None:
         """Run all steps, and give the catalog what workers made.
@@ -101,7 +104,11 @@ class Execution:
             with interrupts.allowed():
                 book, pinned = self._book()
                 chosen = choose(self._hooks, self._options.worker_hooks)
-            with self._run_status(chosen), Exchange.create() as exchange:
+            with (
+                self._run_status(chosen),
+                claimed(self._options.progress) as self._terminal,
+                Exchange.create() as exchange,
+            ):
                 with interrupts.allowed():
                     hooks_here = without(self._hooks, chosen)
                     refs = share_inputs(self._pipeline, self._catalog, book, pinned, exchange)
@@ -222,7 +229,8 @@ class Execution:
         project, levels = ProjectState.capture(), LogLevels.capture()
         workers = plan.workers_needed(self._options.max_workers)
         threads = self._options.threads_per_worker or threads_that_fit(workers)
-        preload = Preload(threads, modules=self._modules(plan))
+        is_shown = self._terminal is not None
+        preload = Preload(threads, modules=self._modules(plan), sends_prints=is_shown)
         pool = WorkerPool(
             WorkerKind(self._options.start_method, project),
             lambda: packed_setup(project, preload),
@@ -230,7 +238,7 @@ class Execution:
             # What hooks have begun in a worker, such as mlflow's run, must not go on in the next.
             self._options.idle_timeout if begin.worker_hooks is None else 0.0,
         )
-        set_up = RunSetup(levels, project.requested_pipelines, threads)
+        set_up = RunSetup(levels, project.requested_pipelines, threads, is_shown)
         scheduler = Scheduler(plan, self._policy)
         self._needs = scheduler.admission.needs
         dispatcher = Dispatcher(
@@ -255,6 +263,7 @@ class Execution:
             # Processes first: a forked one should find as few threads as possible.
             pool.start(workers)
             loop.start()
+            stack.enter_context(shown(self._terminal, scheduler, self._journal, workers))
             with self._interrupts.allowed():
                 errands.run(dispatcher.errands, pool, inbox.put)
 

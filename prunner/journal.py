@@ -74,6 +74,7 @@ class Journal:
         attempts: The tries of each step, the last one at the end.
         sizes: Bytes of in-memory datasets by their names.
         samples: What was seen of memory, at most some hundred times.
+        seen_last: What was seen of it last.
         memory_total: All the memory that there is; ``None`` if nobody has looked.
     """
 
@@ -81,6 +82,7 @@ class Journal:
         self.attempts: defaultdict[int, list[Attempt]] = defaultdict(list)
         self.sizes: dict[str, int] = {}
         self.samples: list[Sample] = []
+        self.seen_last: Sample | None = None
         self.memory_total: int | None = None
         self._ordered: dict[int, float] = {}
         self._free_since: dict[int, float] = {}  # by worker
@@ -137,8 +139,9 @@ class Journal:
             at: When.
         """
         self.memory_total = seen.total
+        self.seen_last = Sample(at, seen.free, dict(seen.used))
         if self._seen % self._every == 0:
-            self.samples.append(Sample(at, seen.free, dict(seen.used)))
+            self.samples.append(self.seen_last)
         self._seen += 1
         if len(self.samples) > _MOST_SAMPLES:
             del self.samples[1::2]
@@ -146,5 +149,6 @@ class Journal:
 
     def seconds(self) -> dict[int, float]:
         """How long each step took that has ended well."""
-        last = {step: tries[-1] for step, tries in self.attempts.items()}
+        # A copy, since another thread may ask while the run goes on.
+        last = {step: tries[-1] for step, tries in self.attempts.copy().items() if tries}
         return {step: try_.ended - try_.started for step, try_ in last.items() if not try_.failed}

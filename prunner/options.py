@@ -39,6 +39,7 @@ class RunOptions(NamedTuple):
         on_failure: ``retries`` and the like, checked, of all nodes.
         node_options: The same of single nodes and tags, by name.
         memory: What is to be done about memory.
+        progress: Whether the progress is shown on a terminal; ``None`` if that depends on where.
     """
 
     max_workers: int
@@ -51,6 +52,7 @@ class RunOptions(NamedTuple):
     on_failure: Mapping[str, Any]
     node_options: Mapping[str, Mapping[str, Any]]
     memory: MemoryPolicy
+    progress: bool | None
 
 
 def available_start_methods() -> tuple[str, ...]:
@@ -229,6 +231,31 @@ def check_is_async(is_async: bool) -> bool:
     if not isinstance(is_async, bool):
         raise OptionError(f"is_async must be True or False, not {is_async!r}.")
     return is_async
+
+
+def check_progress(progress: bool | None) -> bool | None:
+    """Say whether the progress of a run is shown on the terminal.
+
+    Args:
+        progress: The option as given; ``None`` to ask the environment variable
+            ``PRUNNER_PROGRESS``.
+
+    Returns:
+        The same, or what the variable says; ``None`` if neither says anything.
+
+    Raises:
+        OptionError: If the option is not a bool, or the variable is neither 0 nor 1.
+    """
+    if progress is not None and not isinstance(progress, bool):
+        raise OptionError(f"progress must be True, False or None, not {progress!r}.")
+    variable = os.environ.get("PRUNNER_PROGRESS")
+    if progress is not None or not variable:
+        return progress
+    if variable not in ("0", "1"):
+        raise OptionError(
+            f"The environment variable PRUNNER_PROGRESS must be 0 or 1, not {variable!r}."
+        )
+    return variable == "1"
 
 
 def check_worker_hooks(worker_hooks: str | Iterable[str] | None) -> tuple[str, ...] | None:

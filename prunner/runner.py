@@ -21,6 +21,7 @@ from prunner.options import (
     check_is_async,
     check_max_workers,
     check_memory,
+    check_progress,
     check_threads,
     check_worker_hooks,
     resolve_start_method,
@@ -30,6 +31,7 @@ from prunner.processes.keeper import WorkerKind, keeper
 from prunner.processes.project import ProjectState
 from prunner.processes.starting import why_no_workers
 from prunner.processes.worker import Preload, packed_setup
+from prunner.progress.terminal import is_possible
 
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
@@ -94,6 +96,10 @@ class ParallelRunner(AbstractRunner):
             ``None`` for no limit but that.
         memory_mode: ``hold`` (a node waits as long as there is too little memory for what it has
             needed before, while others run; the default), ``log`` (only say so), or ``off``.
+        progress: Whether it is shown on the terminal, while the run goes on, how far it is. Nothing
+            is ever shown where standard output is no terminal. ``None`` asks the environment
+            variable ``PRUNNER_PROGRESS`` (``0`` or ``1``); if that is not set, it is shown unless
+            ``CI`` is set.
 
     Raises:
         OptionError: If an option has a value that cannot be used.
@@ -117,6 +123,7 @@ class ParallelRunner(AbstractRunner):
         node_options: Mapping[str, Any] | None = None,
         memory_limit: float | None = None,
         memory_mode: str = "hold",
+        progress: bool | None = None,
     ) -> None:
         self._given = _given(locals())
         super().__init__(is_async=check_is_async(is_async))
@@ -139,6 +146,7 @@ class ParallelRunner(AbstractRunner):
             ),
             node_options=check_node_options(node_options),
             memory=check_memory(memory_limit, memory_mode),
+            progress=check_progress(progress),
         )
         pipelines = kedro_internals.pipelines_of_command_line()
         if pipelines is not None:
@@ -160,9 +168,14 @@ class ParallelRunner(AbstractRunner):
             threads = self._options.threads_per_worker or threads_that_fit(
                 self._options.max_workers
             )
+            preload = Preload(
+                threads,
+                pipelines=tuple(pipelines),
+                sends_prints=is_possible(self._options.progress),
+            )
             keeper.prepare(
                 WorkerKind(self._options.start_method, project),
-                lambda: packed_setup(project, Preload(threads, pipelines=tuple(pipelines))),
+                lambda: packed_setup(project, preload),
             )
 
     @property

@@ -58,11 +58,13 @@ class RunSetup(NamedTuple):
         levels: The levels at which the parent logs.
         pipelines: The pipelines that the session asked for, ``None`` for all.
         threads: How many threads each numeric library may use.
+        sends_prints: Whether what nodes print is sent to the parent.
     """
 
     levels: LogLevels
     pipelines: tuple[str, ...] | None
     threads: int
+    sends_prints: bool = False
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,18 @@ class Failed(NamedTuple):
     may_retry: bool = False
     seconds: float | None = None
     times: StepTimes | None = None
+
+
+class Printed(NamedTuple):
+    """A node has printed something.
+
+    Attributes:
+        stream: Where to: ``stdout`` or ``stderr``.
+        text: Whole lines.
+    """
+
+    stream: str
+    text: str
 
 
 class HookCall(NamedTuple):

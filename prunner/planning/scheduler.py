@@ -52,6 +52,7 @@ class Scheduler:
         done: Steps that finished well.
         failed: Steps that failed for good.
         skipped: Steps that will not run since one that they depend on has failed.
+        waiting: Steps to be tried again, when it is time.
         stopping: True when nothing new starts.
         pinned: Steps that run, or ran, in the parent process.
         admission: What is known of memory.
@@ -68,7 +69,7 @@ class Scheduler:
         self.skipped: set[int] = set()
         self.stopping = False
         self._failures: Counter[int] = Counter()
-        self._waiting: set[int] = set()  # to be tried again, when it is time
+        self.waiting: set[int] = set()
         self._to_be_alone: set[int] = set()  # when they are tried again
         self._been_alone: set[int] = set()
         self._alone: int | None = None  # the step beside which nothing runs
@@ -142,7 +143,7 @@ class Scheduler:
 
     def step_due(self, index: int) -> list[Decision]:
         """The time has come to try a step again."""
-        self._waiting.discard(index)
+        self.waiting.discard(index)
         if self.stopping:
             return []
         self._enqueue_if_ready(index)
@@ -208,7 +209,7 @@ class Scheduler:
             if for_memory:
                 self.admission.has_died_for_memory(worker, step)
             if is_blameless and not self.stopping:
-                self._waiting.add(step)
+                self.waiting.add(step)
                 decisions.append(Retry(step, 0.0))
             else:
                 decisions += self._failed(step, True, for_memory)
@@ -230,7 +231,7 @@ class Scheduler:
         # Beside others it has had too little memory; once more with all that there is.
         alone = for_memory and index not in self._been_alone
         if not self.stopping and (alone or (may_retry and failures <= policy.retries)):
-            self._waiting.add(index)
+            self.waiting.add(index)
             if alone:
                 self._to_be_alone.add(index)
             return [Retry(index, policy.delay(failures), alone)]
@@ -272,7 +273,7 @@ class Scheduler:
             self._enqueue_if_ready(step)
 
     def _enqueue_if_ready(self, index: int) -> None:
-        held = index in self._waiting or index in self.failed or index in self.skipped
+        held = index in self.waiting or index in self.failed or index in self.skipped
         if not self._missing[index] and index not in self._place and not held:
             queue = self._for_parent if index in self.pinned else self._for_workers
             step = self.plan.steps[index]
@@ -311,7 +312,7 @@ class Scheduler:
         """Start what can start, and fill up the batch of a worker that has finished a step."""
         if self.stopping or not self._open:
             return []
-        if self._alone is not None or self._to_be_alone - self._waiting:
+        if self._alone is not None or self._to_be_alone - self.waiting:
             return self._assign_alone()
         starts: list[Decision] = []
         if self._for_parent and PARENT not in self.running:
@@ -350,7 +351,7 @@ class Scheduler:
 
     def _assign_alone(self) -> list[Decision]:
         """Start a step that is to be alone, when nothing runs; nothing beside it."""
-        due = self._to_be_alone - self._waiting
+        due = self._to_be_alone - self.waiting
         if self.running or not due or not self._idle:
             return []
         self._alone = min(due)
@@ -394,7 +395,7 @@ class Scheduler:
         return step, seconds
 
     def _may_follow(self, index: int) -> bool:
-        if index in self._waiting or index in self._to_be_alone or index in self.skipped:
+        if index in self.waiting or index in self._to_be_alone or index in self.skipped:
             return False
         return self._missing[index] > 0 and not (index in self._place or index in self.pinned)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from time import perf_counter
@@ -31,6 +30,7 @@ from prunner.bridge.messages import (
     RunStep,
 )
 from prunner.bridge.phases import PhaseWatch
+from prunner.bridge.prints import end_lines
 from prunner.bridge.refs import DataRef
 from prunner.bridge.shelf import Shelf
 from prunner.bridge.worker_hooks import local_hook_manager
@@ -113,7 +113,7 @@ class StepRunner:
         finally:
             kedro_internals.drop_datasets(self._catalog, in_memory)
             shelf.clear()
-            _flush()
+            end_lines()
 
     def _execute(self, node: Node) -> None:
         task = Task(
@@ -239,12 +239,3 @@ def _unpickle(what: str, pickled: Any) -> Any:
             f"{what} could not be unpickled in a worker: {type(error).__name__}: {error}. Tag the "
             f"node with '{MAIN_TAG}' to run it in the main process."
         ) from error
-
-
-def _flush() -> None:
-    # What a node prints is seen when it ends, and not lost if the worker is killed later.
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (AttributeError, OSError, ValueError):
-            pass

@@ -58,11 +58,13 @@ class Preload(NamedTuple):
         threads: How many threads each numeric library may use.
         modules: Names of modules.
         pipelines: Names of pipelines, where it is not known yet which nodes will run.
+        sends_prints: Whether what is printed meanwhile is sent to the parent.
     """
 
     threads: int
     modules: tuple[str, ...] = ()
     pipelines: tuple[str, ...] = ()
+    sends_prints: bool = False
 
 
 class WorkerSetup(NamedTuple):
@@ -145,8 +147,11 @@ class _Worker:
         self._threads = ThreadLimit()
         # "Ready" means that a step can begin at once.
         import prunner.processes.steps  # noqa: F401
+        from prunner.bridge.prints import PrintRelay
 
+        self._prints = PrintRelay(link.send)
         if setup.preload is not None:
+            self._prints.switch(setup.preload.sends_prints)
             self._threads.apply(setup.preload.threads)
             with self._logs.kept():
                 import_modules(setup.preload.modules)
@@ -158,6 +163,7 @@ class _Worker:
 
         gc.freeze()  # what is here now stays: let nobody look through it for garbage again
         serve_steps(self._orders, self._link, self._logs, self)
+        self._prints.switch(False)
 
     def begin(self, run: BeginRun) -> None:
         """Set up what differs between runs."""
@@ -165,11 +171,13 @@ class _Worker:
             self._logs.set_levels(run.set_up.levels)
             self._threads.apply(run.set_up.threads)
             request_pipelines(run.set_up.pipelines)
+            self._prints.switch(run.set_up.sends_prints)
 
     def at_rest(self) -> Ready:
         """Say what is left of a run that has ended, and which code is in memory now."""
         from prunner.bridge.messages import Ready
 
+        self._prints.switch(False)
         # Daemonic threads are those of libraries that wait for more to do.
         threads = [each for each in threading.enumerate() if not each.daemon]
         clean = threads == [threading.main_thread()] and not tree.has_below()

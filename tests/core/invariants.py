@@ -32,6 +32,6 @@ def validate(it: Scheduler) -> None:
         assert (worker == PARENT) == (index in it.pinned), "a step runs in the wrong place"
     assert not it.pinned & set(waiting), "a step waits in the wrong place"
     assert all(n >= 0 for n in it._needs.loads_left.values()), "released too early"
-    alone = it._alone is not None or it._to_be_alone - it._waiting
+    alone = it._alone is not None or it._to_be_alone - it.waiting
     if it._open and not it.stopping and not alone and not it.is_holding:
         assert not (it._idle and it._for_workers), "a worker idles though work is ready"

@@ -312,6 +312,8 @@ def test_parameter_without_a_value(project: Folder) -> None:
 
 
 def test_kedro_imports_little_for_the_command() -> None:
-    code = "import sys, prunner.kedro_commands; print('kedro' in sys.modules, 'loky' in sys.modules)"
+    code = (
+        "import sys, prunner.kedro_commands; print('kedro' in sys.modules, 'loky' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8")
     assert done.stdout == "False False\n", done.stderr

@@ -1,0 +1,1 @@
+"""How far a run is, on the terminal, while it goes on."""
