@@ -17,7 +17,7 @@ from rich.text import Text
 
 from prunner import OptionError
 from prunner.bridge.lines import LineStream, write_leniently
-from prunner.bridge.messages import MemorySeen, Printed
+from prunner.bridge.messages import Finished, MemorySeen, Printed
 from prunner.bridge.prints import PrintRelay, end_lines, print_here
 from prunner.journal import Journal
 from prunner.options import check_progress
@@ -140,10 +140,10 @@ def test_a_snapshot_has_what_runs_and_what_became_of_the_others():
     journal.order(2, 99.0)
     for worker in (0, 1, 2):
         scheduler.worker_ready(worker)
-    journal.end(0, 0, 104.0)
+    journal.end(0, Finished(0, {}, 4.0), 104.0)
     scheduler.step_finished(0)
     journal.order(3, 104.0)
-    journal.end(1, 1, 105.0, failed=True)
+    journal.die(1, 1, 105.0)
     scheduler.waiting.add(4)
     journal.see(MemorySeen(30, 100, {0: 5, 1: 6}), 105.0)
     scheduler.running = {0: 3, 1: 1, 2: 2}
