@@ -31,7 +31,8 @@ logger = logging.getLogger("nodes")
 
 
 def busy(raw, name):
-    print(name, "prints to", type(sys.stdout).__name__, type(sys.stderr).__name__)
+    # In one piece: another process may write in between.
+    print(f"{name} prints to {type(sys.stdout).__name__} {type(sys.stderr).__name__}")
     for i in range(20):
         print(f"{name} out {i}")
         print(f"{name} err {i}", file=sys.stderr)

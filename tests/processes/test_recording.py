@@ -25,6 +25,7 @@ SESSION_STORE_ARGS = {"environment": ["FRUIT_*"]}
 
 NODES = """
 import time
+from multiprocessing.connection import Client
 from pathlib import Path
 
 
@@ -70,8 +71,9 @@ def long(n):
     return n
 
 
-def longer_still(n):
-    return n
+def meet(address):
+    with Client(address) as connection:
+        return connection.recv()
 """
 
 REGISTRY = f"""
@@ -94,6 +96,9 @@ def register_pipelines():
         ]),
         "failing": Pipeline([first, make("fails", "data", "x"), make("after", "x", "y")]),
         "waiting": Pipeline([first, make("waits", "data", "never")]),
+        "meeting": Pipeline([
+            node(nodes.meet, "params:address", f"met{{i}}", name=f"meet{{i}}") for i in range(2)
+        ]),
         "order": Pipeline([make("short", "params:n", "a"), make("long", "params:n", "b")]),
     }}
 """
@@ -310,12 +315,31 @@ def by_start(nodes):
     return [node.name for node in sorted(nodes, key=lambda node: node.started)]
 
 
+# Two workers have certainly begun when two nodes have met.
+BOTH_READY = """
+import threading
+from multiprocessing.connection import Listener
+
+listener = Listener()
+
+
+def let_them_meet():
+    waiting = [listener.accept() for _ in range(2)]
+    for connection in waiting:
+        connection.send("met")
+
+
+threading.Thread(target=let_them_meet).start()
+run("meeting", params={"address": listener.address})
+"""
+
+
 def test_needs_on_record_hold_nodes_back(project):
     run(project, "run('order')")
     archive = archive_of(project)
     nodes = archive.find(archive.entries()[0].key).run.nodes
     pretend(archive, nodes, dict.fromkeys(("short", "long"), KnownNode(1.0, 10**15)))
-    run(project, "run('order')")
+    run(project, BOTH_READY + "run('order')")
     assert "waits for memory: it has needed 1,000,000,000 MB" in log_of(project)
 
 
