@@ -12,7 +12,7 @@ from typing import Any
 
 import cloudpickle
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from kedro.pipeline import node
 
@@ -414,6 +414,7 @@ def with_one_lock(draw: Any) -> Any:
     return value
 
 
+@settings(max_examples=50)
 @given(with_one_lock())
 def test_whoever_follows_the_path_finds_the_lock(value):
     path = culprit(value)

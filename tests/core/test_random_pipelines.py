@@ -30,7 +30,7 @@ workers = st.integers(1, 4)
 
 
 @given(cases, workers, seeds)
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_any_pipeline_has_the_outcome_of_the_sequential_runner(case, count, random):
     runner = FakeRunner(count, random)
     got, expected = outcome_of(runner, case), outcome_of(SequentialRunner(), case)
@@ -63,7 +63,7 @@ def without_thread(hooks):
 
 
 @given(pipelines(may_fail=True).filter(lambda case: case.failing()), workers, seeds)
-@settings(max_examples=100)
+@settings(max_examples=60)
 def test_the_error_of_a_node_is_that_of_the_sequential_runner(case, count, random):
     runner = FakeRunner(count, random)
     got, expected = outcome_of(runner, case), outcome_of(SequentialRunner(), case)
