@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from prunner.bridge.owners import Owner
 from prunner.errors import RecordError
@@ -20,6 +19,9 @@ from prunner.sessions import rows
 from prunner.sessions.database import opened, shrink
 from prunner.sessions.records import Outcome, RunRecord, SessionRecord
 from prunner.sessions.rows import KnownNode
+
+if TYPE_CHECKING:
+    import sqlite3
 
 _SHOWN = 5  # ids in an error
 

@@ -10,11 +10,14 @@ Covers: opening, the schema and its versions, transactions. Does not cover: what
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prunner.errors import RecordError
+
+if TYPE_CHECKING:
+    import sqlite3
 
 FILE_NAME = "sessions.db"
 _PATIENCE = 30.0  # seconds to wait for another process that writes
@@ -132,6 +135,8 @@ def shrink(file: Path) -> None:
 
 @contextlib.contextmanager
 def _connected(file: Path) -> Iterator[sqlite3.Connection]:
+    import sqlite3
+
     with contextlib.closing(
         sqlite3.connect(file, timeout=_PATIENCE, isolation_level=None)
     ) as connection:
@@ -140,6 +145,8 @@ def _connected(file: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _prepare(connection: sqlite3.Connection, file: Path) -> None:
+    import sqlite3
+
     version = _version(connection)
     if version > len(MIGRATIONS):
         raise RecordError(
@@ -187,6 +194,12 @@ def _version(connection: sqlite3.Connection) -> int:
 
 @contextlib.contextmanager
 def _clear_errors(file: Path) -> Iterator[None]:
+    try:
+        import sqlite3  # not at the head: no session fails where Python was built without it
+    except ImportError as error:
+        raise RecordError(
+            f"{file} cannot be used: this Python has no sqlite3 ({error}). Use one that has it."
+        ) from error
     try:
         yield
     except sqlite3.DatabaseError as error:

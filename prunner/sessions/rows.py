@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prunner.sessions import plain
 from prunner.sessions.records import (
@@ -18,6 +17,9 @@ from prunner.sessions.records import (
     Transfer,
     Try,
 )
+
+if TYPE_CHECKING:
+    import sqlite3
 
 _SESSION = "key, session_id, project, outcome, started, ended, host, pid, pid_created, data"
 _RUN = "key, run_id, session, outcome, started, ended, host, pid, pid_created, data"
