@@ -387,6 +387,79 @@ def test_no_run_fails_because_its_record_cannot_be_written(project):
     assert entry.run.parameters["runtime_params"] == expected
 
 
+NO_SQLITE = """
+import sys
+sys.modules["sqlite3"] = None
+"""
+
+
+def test_no_run_fails_where_python_has_no_sqlite(project):
+    done = project.run_script(NO_SQLITE + HEAD + "run('order')\nrun('order', save=False)")
+    assert done.returncode == 0, done.output
+    assert log_of(project).count("this Python has no sqlite3") == 1
+    assert "Traceback" not in log_of(project)
+
+
+ODD = """
+from kedro.io import DataCatalog
+from prunner.sessions.archive import Archive
+from prunner.sessions.hooks import hooks
+
+
+class Silent(Exception):
+    def __str__(self):
+        raise RuntimeError("no")
+
+
+class Small:
+    __slots__ = ()  # no weak reference
+
+
+class Weird(dict):
+    def items(self):
+        raise Silent
+
+
+def begun(catalog, run_id, **more):
+    hooks.before_pipeline_run({"run_id": run_id, "project_path": str(Path.cwd()), **more}, catalog)
+    return catalog
+
+
+hooks.on_pipeline_error(Silent(), begun(DataCatalog(), "silent"))
+hooks.after_pipeline_run(begun(Small(), "small"))
+hooks.after_pipeline_run(begun(DataCatalog(), "weird", runtime_params=Weird(a=1)))
+
+end, calls = Archive.end, []
+
+
+def interrupted(*arguments):
+    calls.append(arguments)
+    if len(calls) == 1:
+        raise KeyboardInterrupt
+    end(*arguments)
+
+
+Archive.end = interrupted
+catalog = begun(DataCatalog(), "twice")
+try:
+    hooks.on_pipeline_error(ValueError("x"), catalog)
+except KeyboardInterrupt:
+    del catalog
+"""
+
+
+def test_whatever_is_odd_about_a_run_its_end_is_on_record(project):
+    run(project, ODD)
+    assert "not on record. TypeError: cannot create weak reference" in log_of(project)
+    runs = {entry.key: entry.run for entry in archive_of(project).entries()}
+    assert {key: str(run.outcome) for key, run in runs.items()} == {
+        "silent": "failed",
+        "weird": "completed",
+        "twice": "interrupted",
+    }
+    assert runs["silent"].error["value"] == "(whose text cannot be made: RuntimeError)"
+
+
 FULL = """
 import resource, signal
 run("order", runner=SequentialRunner())
