@@ -244,6 +244,25 @@ def test_records_are_listed_and_removed(project: Folder) -> None:
     assert [each["id"] for each in json.loads(left.stdout)] == ["new"]
 
 
+LOGGING = """
+version: 1
+disable_existing_loggers: false
+handlers: {file: {class: logging.FileHandler, filename: run.log, mode: w}}
+root: {handlers: [file]}
+"""
+
+
+@pytest.mark.parametrize("command", [["sessions", "show", "key"], ["trace", "key", "-o", "x.json"]])
+def test_no_command_empties_the_log_of_a_run_that_goes_on(project: Folder, command: list[str]):
+    record(project, "key")
+    logging_path = project.write("conf/logging.yml", LOGGING)
+    log = project.write("run.log", "of the run")
+    done = quiet(project, "-m", "prunner", *command, KEDRO_LOGGING_CONFIG=str(logging_path))
+    assert done.returncode == 0, done.output
+    assert command[-1] == "key" or done.stdout == "x.json\n"
+    assert log.read_text(encoding="utf-8") == "of the run"
+
+
 def errors(folder: Folder, *commands: list[str], code: int = 1) -> list[str]:
     found = several(folder, *commands)
     assert [each.returncode for each in found] == [code] * len(commands)
