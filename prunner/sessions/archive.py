@@ -80,7 +80,9 @@ class Archive:
     # --- reading ------------------------------------------------------------------------------
 
     def entries(self) -> list[Entry]:
-        """All runs, and sessions that ran nothing, the newest first, without their nodes.
+        """All runs, and sessions that ran nothing, the newest first.
+
+        What there is most of is left out, and found by ``find``: nodes, memory, tracebacks.
 
         Raises:
             RecordError: If the file cannot be read.
@@ -104,8 +106,9 @@ class Archive:
         if entry.run is None:
             return entry
         with opened(self.file) as connection:
-            nodes = rows.nodes(connection, entry.run.key)
-        return replace(entry, run=replace(entry.run, nodes=nodes))
+            whole = rows.run(connection, entry.run.key) or entry.run
+        is_as_before = whole.outcome is Outcome.RUNNING  # and did not end since
+        return replace(entry, run=replace(whole, outcome=entry.outcome) if is_as_before else whole)
 
     def progress(self, keys: Sequence[str]) -> dict[str, tuple[int, int]]:
         """How many nodes of runs completed, and how many there were.

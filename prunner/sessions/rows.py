@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prunner.sessions import plain
@@ -162,8 +162,16 @@ def sessions(connection: sqlite3.Connection) -> dict[str, SessionRecord]:
 
 
 def runs(connection: sqlite3.Connection) -> list[RunRecord]:
-    """All runs, without their nodes."""
-    return [_run(row) for row in connection.execute(f"SELECT {_RUN} FROM runs")]  # noqa: S608
+    """All runs, without what there is most of: nodes, memory, tracebacks."""
+    columns = _RUN.replace("data", "json_remove(data, '$.memory', '$.error.traceback')")
+    return [_run(row) for row in connection.execute(f"SELECT {columns} FROM runs")]  # noqa: S608
+
+
+def run(connection: sqlite3.Connection, key: str) -> RunRecord | None:
+    """A run with all that is known of it; ``None`` if it has been removed meanwhile."""
+    query = f"SELECT {_RUN} FROM runs WHERE key = ?"  # noqa: S608
+    row = connection.execute(query, (key,)).fetchone()
+    return None if row is None else replace(_run(row), nodes=nodes(connection, key))
 
 
 def nodes(connection: sqlite3.Connection, run: str) -> tuple[NodeRecord, ...]:
@@ -211,7 +219,7 @@ def _run(row: tuple[Any, ...]) -> RunRecord:
     values = dict(zip(_RUN.split(", "), row, strict=True))
     values["outcome"] = Outcome(values["outcome"])
     values |= plain.loads(values.pop("data"))
-    values["memory"] = tuple(MemorySample(*sample) for sample in values["memory"])
+    values["memory"] = tuple(MemorySample(*sample) for sample in values.get("memory", ()))
     return RunRecord(**values)
 
 
