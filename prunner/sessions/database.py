@@ -203,7 +203,12 @@ def _clear_errors(file: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError):
+        if "locked" in str(error):
+            problem = (
+                f"Another process has been writing to {file} for more than {_PATIENCE:.0f} s, or "
+                "keeps it open in a way that lets nobody else write."
+            )
+        elif isinstance(error, sqlite3.OperationalError):
             problem = f"{file} cannot be used ({error}). Is there room, and may you write there?"
         else:
             problem = (
