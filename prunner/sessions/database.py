@@ -10,6 +10,7 @@ Covers: opening, the schema and its versions, transactions. Does not cover: what
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 FILE_NAME = "sessions.db"
 _PATIENCE = 30.0  # seconds to wait for another process that writes
 _APPLICATION = int.from_bytes(b"prnr", "big")  # in the head of the file
+_threads = threading.local()
 _SUFFIXES = (".db", ".sqlite", ".sqlite3")
 
 # Each brings a file from one version to the next; a published one is never changed.
@@ -112,12 +114,20 @@ def opened(file: Path, *, to_write: bool = False) -> Iterator[sqlite3.Connection
             raise RecordError(f"There are no sessions on record: {file} does not exist.")
         with _connected(file) as connection:
             connection.execute("BEGIN IMMEDIATE" if to_write else "BEGIN")
+            _threads.is_writing = to_write
             try:
                 yield connection
             except BaseException:
                 connection.execute("ROLLBACK")
                 raise
+            finally:
+                _threads.is_writing = False
             connection.execute("COMMIT")
+
+
+def is_writing() -> bool:
+    """True if this thread is writing: what it wrote besides would wait for itself."""
+    return getattr(_threads, "is_writing", False)
 
 
 def shrink(file: Path) -> None:

@@ -28,6 +28,7 @@ from prunner.bridge.owners import this_process
 from prunner.errors import text_of
 from prunner.history import Known, NodeKey
 from prunner.sessions import facts
+from prunner.sessions.database import is_writing
 from prunner.sessions.records import Outcome, RunRecord
 from prunner.sessions.rows import KnownNode
 from prunner.sessions.safely import safely
@@ -71,7 +72,7 @@ class Recording:
         )
         # However the run ends: nobody has a catalog for longer than its run. Before anything is
         # written: what cannot be referred to like this, nobody could say the end of.
-        self._catalog = weakref.finalize(catalog, self.end, Outcome.INTERRUPTED)
+        self._catalog = weakref.finalize(catalog, self._let_go)
         self._number = id(catalog)
         with safely(f"Run {self._run.run_id} is not on record"):
             session = self._keeper.record(self._data, Outcome.RUNNING)
@@ -137,6 +138,13 @@ class Recording:
         # Not before: where Ctrl-C comes meanwhile, the end of the catalog is the next chance.
         recordings.pop(self._number, None)
         self._catalog.detach()
+
+    def _let_go(self) -> None:
+        """The catalog is gone, and nobody has said how the run has ended."""
+        if is_writing():  # a garbage collection in the middle of another record
+            threading.Thread(target=self.end, args=(Outcome.INTERRUPTED,)).start()
+        else:
+            self.end(Outcome.INTERRUPTED)
 
     def _write_end(self, outcome: Outcome, error: BaseException | None) -> None:
         now = time.time()

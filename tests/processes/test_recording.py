@@ -449,6 +449,35 @@ except KeyboardInterrupt:
 """
 
 
+COLLECTED = """
+import gc, threading
+from kedro.io import DataCatalog
+from prunner.sessions import rows
+from prunner.sessions.hooks import hooks
+
+
+def begun(run_id):
+    catalog = DataCatalog()
+    catalog.itself = catalog
+    hooks.before_pipeline_run({"run_id": run_id, "project_path": str(Path.cwd())}, catalog)
+    return catalog
+
+
+gc.disable()
+begun("first")
+put_run = rows.put_run
+rows.put_run = lambda *arguments: (gc.collect(), put_run(*arguments))
+hooks.after_pipeline_run(begun("second"))
+"""
+
+
+def test_a_record_that_ends_within_another_one_does_not_wait_for_itself(project):
+    run(project, COLLECTED)
+    assert not (project.root / "run.log").exists() or "not on record" not in log_of(project)
+    outcomes = {entry.key: str(entry.outcome) for entry in archive_of(project).entries()}
+    assert outcomes == {"first": "interrupted", "second": "completed"}
+
+
 def test_whatever_is_odd_about_a_run_its_end_is_on_record(project):
     run(project, ODD)
     assert "not on record. TypeError: cannot create weak reference" in log_of(project)
