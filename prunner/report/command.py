@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from prunner.sessions.commands.console import archive_of
+from prunner.sessions.commands.console import archive_of, clear_errors
 
 if TYPE_CHECKING:
     from prunner.sessions.records import RunRecord, SessionRecord
@@ -81,12 +81,9 @@ def _find(context: click.Context, prefix: str) -> tuple[RunRecord, SessionRecord
 
 @contextmanager
 def _said_clearly() -> Iterator[None]:
-    from prunner.errors import PrunnerError
-
     try:
-        yield
-    except PrunnerError as error:
-        raise click.ClickException(str(error)) from error
+        with clear_errors():
+            yield
     except OSError as error:
         raise click.FileError(str(error.filename), error.strerror or str(error)) from error
 

@@ -283,6 +283,23 @@ def test_mistakes(project: Folder) -> None:
     assert "neither a date such as" in since
 
 
+def test_no_name_on_record_does_anything_to_a_terminal(project: Folder) -> None:
+    name = "evil\x1b]0;x\x07"
+    secret = {f"{name}_password": "***"}
+    record(project, f"a{name}", runtime_params=secret, nodes=(a_node(name),), error={"type": name})
+    found = several(
+        project,
+        [],
+        *([each, "a"] for each in ("show", "rerun")),
+        ["diff", "a", "a"],
+        ["show", name],
+    )
+    assert [each.returncode for each in found] == [0, 0, 0, 0, 1]
+    for each in found:
+        assert "evil\\x1b]0;x\\x07" in each.stdout + each.stderr
+        assert "\x1b" not in each.stdout + each.stderr
+
+
 def test_nothing_on_record(project: Folder) -> None:
     for text in errors(project, [], ["--json"], ["show", "1"], ["prune", "--keep", "1"]):
         assert text.startswith("There are no sessions on record: ")
