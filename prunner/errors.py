@@ -248,6 +248,14 @@ def described(error: BaseException) -> str:
         return f"{type(error).__name__} (whose text cannot be made: {type(fault).__name__})"
 
 
+def text_of(error: BaseException) -> str:
+    """The text of an exception, also where it cannot make one."""
+    try:
+        return str(error)
+    except Exception as fault:
+        return f"(whose text cannot be made: {type(fault).__name__})"
+
+
 def _count_failures(failures: Mapping[str, Any]) -> str:
     return "1 node failed" if len(failures) == 1 else f"{len(failures)} nodes failed"
 

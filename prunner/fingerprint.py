@@ -44,15 +44,23 @@ def name_of(function: Callable[..., Any]) -> str:
 def _parts_of(function: Any) -> Iterator[str]:
     for _ in range(_DEEPEST):
         yield name_of(function)
-        code = getattr(function, "__code__", None)
+        code = _attribute(function, "__code__")
         if code is None and not isinstance(function, (type, functools.partial)):
             code = getattr(type(function).__call__, "__code__", None)  # of an object
         if isinstance(code, CodeType):
             yield from _parts_of_code(code)
-        inner = getattr(function, "func", None) or getattr(function, "__wrapped__", None)
-        if not callable(inner):
+        called = (_attribute(function, name) for name in ("func", "__wrapped__"))
+        function = next(filter(callable, called), None)
+        if function is None:
             return
-        function = inner
+
+
+def _attribute(function: Any, name: str) -> Any:
+    """An attribute; ``None`` also where a property of the user's own class raises."""
+    try:
+        return getattr(function, name, None)
+    except Exception:
+        return None
 
 
 def _parts_of_code(code: CodeType) -> Iterator[str]:

@@ -49,6 +49,8 @@ def advice(run: RunRecord, analysis: Analysis) -> str:
         return "There is no advice: nothing is on record of the nodes of this run."
     if run.outcome is not Outcome.COMPLETED:
         return "There is no advice: the run did not complete, so its times say little."
+    if analysis.seconds <= 0:  # the clock was set back meanwhile
+        return "There is no advice: the run ended before it began, so its times say nothing."
     return max(
         candidates(run, analysis), key=lambda one: one.saving, default=Advice(0, NOTHING)
     ).text

@@ -9,9 +9,11 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
+
+from prunner.sessions.commands.console import archive_of, clear_errors
 
 if TYPE_CHECKING:
     from prunner.sessions.records import RunRecord, SessionRecord
@@ -35,7 +37,7 @@ def report(context: click.Context, /, run_id: str, output: Path | None, show: bo
     ID is the id of a run, or the beginning of one.
     """
     with _said_clearly():
-        run, session = _find(context.obj, run_id)
+        run, session = _find(context, run_id)
         from prunner.report.page import report_html
 
         path = output or Path(f"prunner-report-{file_name(run.key)}.html")
@@ -56,7 +58,7 @@ def trace(context: click.Context, /, run_id: str, output: Path | None) -> None:
     ID is the id of a run, or the beginning of one.
     """
     with _said_clearly():
-        run, session = _find(context.obj, run_id)
+        run, session = _find(context, run_id)
         from prunner.report.trace import trace_json
 
         _write(output or Path(f"prunner-trace-{file_name(run.key)}.json"), trace_json(run, session))
@@ -70,10 +72,8 @@ def file_name(key: str) -> str:
     return re.sub(r"[^A-Za-z0-9._~-]+", "-", key).strip(".-")[:100] or "run"
 
 
-def _find(obj: Any, prefix: str) -> tuple[RunRecord, SessionRecord | None]:
-    from prunner.sessions.archive import open_archive
-
-    entry = open_archive(getattr(obj, "project_path", None)).find(prefix)
+def _find(context: click.Context, prefix: str) -> tuple[RunRecord, SessionRecord | None]:
+    entry = archive_of(context).find(prefix)
     if entry.run is None:
         raise click.ClickException(f"'{prefix}' is a session that has no run.")
     return entry.run, entry.session
@@ -81,12 +81,9 @@ def _find(obj: Any, prefix: str) -> tuple[RunRecord, SessionRecord | None]:
 
 @contextmanager
 def _said_clearly() -> Iterator[None]:
-    from prunner.errors import PrunnerError
-
     try:
-        yield
-    except PrunnerError as error:
-        raise click.ClickException(str(error)) from error
+        with clear_errors():
+            yield
     except OSError as error:
         raise click.FileError(str(error.filename), error.strerror or str(error)) from error
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from prunner.bridge.owners import Owner
 from prunner.errors import RecordError
@@ -20,6 +19,9 @@ from prunner.sessions import rows
 from prunner.sessions.database import opened, shrink
 from prunner.sessions.records import Outcome, RunRecord, SessionRecord
 from prunner.sessions.rows import KnownNode
+
+if TYPE_CHECKING:
+    import sqlite3
 
 _SHOWN = 5  # ids in an error
 
@@ -78,7 +80,9 @@ class Archive:
     # --- reading ------------------------------------------------------------------------------
 
     def entries(self) -> list[Entry]:
-        """All runs, and sessions that ran nothing, the newest first, without their nodes.
+        """All runs, and sessions that ran nothing, the newest first.
+
+        What there is most of is left out, and found by ``find``: nodes, memory, tracebacks.
 
         Raises:
             RecordError: If the file cannot be read.
@@ -102,8 +106,9 @@ class Archive:
         if entry.run is None:
             return entry
         with opened(self.file) as connection:
-            nodes = rows.nodes(connection, entry.run.key)
-        return replace(entry, run=replace(entry.run, nodes=nodes))
+            whole = rows.run(connection, entry.run.key) or entry.run
+        is_as_before = whole.outcome is Outcome.RUNNING  # and did not end since
+        return replace(entry, run=replace(whole, outcome=entry.outcome) if is_as_before else whole)
 
     def progress(self, keys: Sequence[str]) -> dict[str, tuple[int, int]]:
         """How many nodes of runs completed, and how many there were.

@@ -10,15 +10,20 @@ Covers: opening, the schema and its versions, transactions. Does not cover: what
 from __future__ import annotations
 
 import contextlib
-import sqlite3
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prunner.errors import RecordError
+
+if TYPE_CHECKING:
+    import sqlite3
 
 FILE_NAME = "sessions.db"
 _PATIENCE = 30.0  # seconds to wait for another process that writes
 _APPLICATION = int.from_bytes(b"prnr", "big")  # in the head of the file
+_threads = threading.local()
 _SUFFIXES = (".db", ".sqlite", ".sqlite3")
 
 # Each brings a file from one version to the next; a published one is never changed.
@@ -109,12 +114,20 @@ def opened(file: Path, *, to_write: bool = False) -> Iterator[sqlite3.Connection
             raise RecordError(f"There are no sessions on record: {file} does not exist.")
         with _connected(file) as connection:
             connection.execute("BEGIN IMMEDIATE" if to_write else "BEGIN")
+            _threads.is_writing = to_write
             try:
                 yield connection
             except BaseException:
                 connection.execute("ROLLBACK")
                 raise
+            finally:
+                _threads.is_writing = False
             connection.execute("COMMIT")
+
+
+def is_writing() -> bool:
+    """True if this thread is writing: what it wrote besides would wait for itself."""
+    return getattr(_threads, "is_writing", False)
 
 
 def shrink(file: Path) -> None:
@@ -132,6 +145,8 @@ def shrink(file: Path) -> None:
 
 @contextlib.contextmanager
 def _connected(file: Path) -> Iterator[sqlite3.Connection]:
+    import sqlite3
+
     with contextlib.closing(
         sqlite3.connect(file, timeout=_PATIENCE, isolation_level=None)
     ) as connection:
@@ -140,6 +155,8 @@ def _connected(file: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _prepare(connection: sqlite3.Connection, file: Path) -> None:
+    import sqlite3
+
     version = _version(connection)
     if version > len(MIGRATIONS):
         raise RecordError(
@@ -188,9 +205,20 @@ def _version(connection: sqlite3.Connection) -> int:
 @contextlib.contextmanager
 def _clear_errors(file: Path) -> Iterator[None]:
     try:
+        import sqlite3  # not at the head: no session fails where Python was built without it
+    except ImportError as error:
+        raise RecordError(
+            f"{file} cannot be used: this Python has no sqlite3 ({error}). Use one that has it."
+        ) from error
+    try:
         yield
     except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError):
+        if "locked" in str(error):
+            problem = (
+                f"Another process has been writing to {file} for more than {_PATIENCE:.0f} s, or "
+                "keeps it open in a way that lets nobody else write."
+            )
+        elif isinstance(error, sqlite3.OperationalError):
             problem = f"{file} cannot be used ({error}). Is there room, and may you write there?"
         else:
             problem = (

@@ -26,10 +26,11 @@ class RecordingHooks:
         """A run begins."""
         if "prunner.sessions.store" not in sys.modules:  # then no settings name it
             return
-        from prunner.sessions import recording
         from prunner.sessions.safely import safely
 
         with safely("This run is not on record"):
+            from prunner.sessions import recording
+
             recording.begin(run_params, catalog)
 
     @hook_impl(tryfirst=True)

@@ -21,6 +21,7 @@ from uuid import UUID
 _DEEPEST = 50  # levels
 _LONGEST = 100_000  # characters of a text
 _LONGEST_DESCRIPTION = 500
+_LARGEST = 10_000  # bits of a number: Python makes no text of a much larger one
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,12 @@ _TAGS: tuple[tuple[type, str, Callable[[Any], Any], Callable[[Any], Any]], ...] 
     (UUID, "$uuid", str, UUID),
     (bytes, "$bytes", lambda v: b64encode(v).decode("ascii"), b64decode),
     (complex, "$complex", lambda v: [v.real, v.imag], lambda v: complex(*v)),
+)
+# What is of a class of its own, such as an enum of texts, equals this.
+_BASES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+    (str, str.__str__),
+    (int, int.__int__),
+    (float, float.__float__),
 )
 _READERS = {tag: read for _, tag, _, read in _TAGS}
 
@@ -108,18 +115,26 @@ def _hashable(value: Any) -> Any:
 
 def _plain(value: Any, above: tuple[int, ...]) -> Any:
     kind = type(value)
-    if value is None or kind is bool or kind is int:
+    if value is None or kind is bool:
         return value
+    if kind is int:
+        return value if value.bit_length() <= _LARGEST else _described(value)
     if kind is str:
         return value if len(value) <= _LONGEST else _described(value)
     if kind is float:
         return value if math.isfinite(value) else {"$float": repr(value)}
     if id(value) in above or len(above) >= _DEEPEST:
         return {"$object": _name_of(kind), "text": "..."}
-    return _tagged(value, (*above, id(value)))
+    try:
+        return _tagged(value, (*above, id(value)))
+    except Exception:  # of the user's own class, or of a lazy one
+        return _described(value)
 
 
 def _tagged(value: Any, above: tuple[int, ...]) -> Any:
+    for base, value_of in _BASES:
+        if isinstance(value, base):
+            return _plain(value_of(value), above)
     if isinstance(value, Mapping):
         return _plain_mapping(value, above)
     if isinstance(value, list):

@@ -25,8 +25,10 @@ from typing import Any
 from loky import cpu_count
 
 from prunner.bridge.owners import this_process
+from prunner.errors import text_of
 from prunner.history import Known, NodeKey
 from prunner.sessions import facts
+from prunner.sessions.database import is_writing
 from prunner.sessions.records import Outcome, RunRecord
 from prunner.sessions.rows import KnownNode
 from prunner.sessions.safely import safely
@@ -68,15 +70,16 @@ class Recording:
             pid_created=created,
             cpus=cpu_count(),
         )
+        # However the run ends: nobody has a catalog for longer than its run. Before anything is
+        # written: what cannot be referred to like this, nobody could say the end of.
+        self._catalog = weakref.finalize(catalog, self._let_go)
+        self._number = id(catalog)
         with safely(f"Run {self._run.run_id} is not on record"):
             session = self._keeper.record(self._data, Outcome.RUNNING)
             self._project = session.project
             self._keeper.key, key = self._keeper.archive.begin(session, self._run)
             self._run = replace(self._run, key=key, session=self._keeper.key)
-        # However the run ends: nobody has a catalog for longer than its run.
-        self._catalog = weakref.finalize(catalog, self.end, Outcome.INTERRUPTED)
-        recordings[id(catalog)] = self
-        self._number = id(catalog)
+        recordings[self._number] = self
 
     def known(self, keys: Sequence[NodeKey]) -> Known:
         """What earlier runs tell of nodes."""
@@ -129,22 +132,32 @@ class Recording:
         """
         if recordings.get(self._number) is not self:
             return
-        del recordings[self._number]
+        if self._run.pid == os.getpid() and self._run.key:  # neither of a fork, nor never begun
+            with safely(f"How run {self._run.run_id} has ended is not on record"):
+                self._write_end(outcome, error)
+        # Not before: where Ctrl-C comes meanwhile, the end of the catalog is the next chance.
+        recordings.pop(self._number, None)
         self._catalog.detach()
-        if self._run.pid != os.getpid() or not self._run.key:  # of a fork, or never begun
-            return
+
+    def _let_go(self) -> None:
+        """The catalog is gone, and nobody has said how the run has ended."""
+        if is_writing():  # a garbage collection in the middle of another record
+            threading.Thread(target=self.end, args=(Outcome.INTERRUPTED,)).start()
+        else:
+            self.end(Outcome.INTERRUPTED)
+
+    def _write_end(self, outcome: Outcome, error: BaseException | None) -> None:
         now = time.time()
         described = None if error is None else self._described(error)
         self.note(outcome=outcome, ended=now, error=described)
-        with safely(f"How run {self._run.run_id} has ended is not on record"):
-            self._keeper.outcome = outcome
-            self._keeper.archive.end(self._keeper.record(self._data, outcome, now), self._run)
+        self._keeper.outcome = outcome
+        self._keeper.archive.end(self._keeper.record(self._data, outcome, now), self._run)
 
     def _described(self, error: BaseException) -> dict[str, Any]:
         kind = type(error)
         return {
             "type": f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins."),
-            "value": self._keeper.scrubber.text(str(error)),
+            "value": self._keeper.scrubber.text(text_of(error)),
             "traceback": self._keeper.scrubber.text(
                 "".join(traceback.format_exception(kind, error, error.__traceback__))
             ),

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple
-from typing import Any, NamedTuple
+from dataclasses import astuple, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prunner.sessions import plain
 from prunner.sessions.records import (
@@ -18,6 +17,9 @@ from prunner.sessions.records import (
     Transfer,
     Try,
 )
+
+if TYPE_CHECKING:
+    import sqlite3
 
 _SESSION = "key, session_id, project, outcome, started, ended, host, pid, pid_created, data"
 _RUN = "key, run_id, session, outcome, started, ended, host, pid, pid_created, data"
@@ -160,8 +162,16 @@ def sessions(connection: sqlite3.Connection) -> dict[str, SessionRecord]:
 
 
 def runs(connection: sqlite3.Connection) -> list[RunRecord]:
-    """All runs, without their nodes."""
-    return [_run(row) for row in connection.execute(f"SELECT {_RUN} FROM runs")]  # noqa: S608
+    """All runs, without what there is most of: nodes, memory, tracebacks."""
+    columns = _RUN.replace("data", "json_remove(data, '$.memory', '$.error.traceback')")
+    return [_run(row) for row in connection.execute(f"SELECT {columns} FROM runs")]  # noqa: S608
+
+
+def run(connection: sqlite3.Connection, key: str) -> RunRecord | None:
+    """A run with all that is known of it; ``None`` if it has been removed meanwhile."""
+    query = f"SELECT {_RUN} FROM runs WHERE key = ?"  # noqa: S608
+    row = connection.execute(query, (key,)).fetchone()
+    return None if row is None else replace(_run(row), nodes=nodes(connection, key))
 
 
 def nodes(connection: sqlite3.Connection, run: str) -> tuple[NodeRecord, ...]:
@@ -209,7 +219,7 @@ def _run(row: tuple[Any, ...]) -> RunRecord:
     values = dict(zip(_RUN.split(", "), row, strict=True))
     values["outcome"] = Outcome(values["outcome"])
     values |= plain.loads(values.pop("data"))
-    values["memory"] = tuple(MemorySample(*sample) for sample in values["memory"])
+    values["memory"] = tuple(MemorySample(*sample) for sample in values.get("memory", ()))
     return RunRecord(**values)
 
 

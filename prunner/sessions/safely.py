@@ -6,7 +6,7 @@ import contextlib
 import logging
 from collections.abc import Iterator
 
-from prunner.errors import RecordError
+from prunner.errors import RecordError, described
 
 _logger = logging.getLogger("kedro.prunner.sessions")
 _said: set[str] = set()  # in this process
@@ -23,7 +23,7 @@ def safely(what: str) -> Iterator[None]:
         yield
     except Exception as error:
         is_ours = isinstance(error, RecordError)
-        problem = str(error) if is_ours else f"{type(error).__name__}: {error}"
+        problem = str(error) if is_ours else described(error)
         if problem not in _said:
             _said.add(problem)
             _logger.warning("%s. %s", what, problem, exc_info=None if is_ours else error)

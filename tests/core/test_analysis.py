@@ -196,6 +196,15 @@ def test_no_advice_on_a_run_that_did_not_complete():
     assert advice(run, analyse(run)).startswith("There is no advice: the run did not complete")
 
 
+def test_no_advice_where_the_clock_was_set_back():
+    """A share of no time is none."""
+    nodes = [ran(0, 0, 10), ran(1, 10, 11)]
+    for seconds in (0, -5):
+        assert advised(*nodes, seconds=seconds).startswith(
+            "There is no advice: the run ended before"
+        )
+
+
 def test_fewer_workers_would_do():
     nodes = [ran(0, 0, 10), ran(1, 0, 10, worker=1), ran(2, 0, 1, worker=2), ran(3, 0, 1, worker=3)]
     # One node each was put beside a long one, and could wait for none.

@@ -73,6 +73,26 @@ def test_any_callable_has_one(function):
     assert name_of(function)
 
 
+class Model:
+    wrapped = np.arange(3)
+
+    @property
+    def func(self):
+        raise RuntimeError("not fitted")
+
+    def __getattr__(self, name):
+        if name == "__wrapped__":
+            return self.wrapped  # which is neither true nor false
+        raise AttributeError(name)
+
+    def __call__(self, x):
+        return x
+
+
+def test_no_property_of_a_callable_gets_in_the_way():
+    assert len(digest_of(Model())) == 16
+
+
 def test_names_say_where_a_function_is():
     assert name_of(one) == f"{__name__}.one"
     assert name_of(functools.partial(functools.partial(one, 1))) == f"{__name__}.one"

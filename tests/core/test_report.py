@@ -301,9 +301,7 @@ def archive(monkeypatch, tmp_path):
                 raise RecordError(f"No run begins with '{prefix}'.")
             return types.SimpleNamespace(run=run, session=sample_session(run))
 
-    module = types.ModuleType("prunner.sessions.archive")
-    module.open_archive = lambda project_path: Archive()  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr("prunner.report.command.archive_of", lambda context: Archive())
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

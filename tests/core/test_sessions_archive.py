@@ -97,6 +97,9 @@ def test_a_run_is_read_as_it_was_written(archive):
     archive.end(replace(session(), key=key, ended=16.0, outcome=Outcome.FAILED), written)
     entry = archive.find("r1")
     assert entry.run == written
+    (listed,) = archive.entries()  # of thousands of runs, which have to be read quickly
+    shorter = {"type": "ValueError", "value": "no"}
+    assert listed.run == replace(written, nodes=(), memory=(), error=shorter)
     assert (entry.session.data, entry.session.ended) == ({"env": "base"}, 16.0)
     assert archive.mapping_of("s1") == {"env": "base"}
 
@@ -119,6 +122,16 @@ def test_a_prefix_is_enough_if_it_is_of_one(archive):
         archive.find("x")
     with pytest.raises(RecordError, match="begins with ''"):
         archive.find("")
+
+
+def test_a_file_that_somebody_does_not_let_go_of_says_so(archive, monkeypatch):
+    monkeypatch.setattr(database, "_PATIENCE", 0.01)
+    put(archive, "a")
+    with opened(archive.file, to_write=True):
+        with pytest.raises(RecordError, match="Another process has been writing") as raised:
+            put(archive, "b")
+    assert "locked" not in str(raised.value)
+    assert put(archive, "b") == "b"
 
 
 def test_a_session_of_several_runs_stands_for_its_last_one(archive):

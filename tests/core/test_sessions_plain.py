@@ -6,8 +6,9 @@ import datetime
 import json
 import math
 from collections import OrderedDict
+from collections.abc import Mapping
 from decimal import Decimal
-from enum import Enum
+from enum import Enum, IntEnum
 from pathlib import Path
 from types import MappingProxyType
 from uuid import UUID
@@ -96,6 +97,26 @@ class Text(str):
     pass
 
 
+class Level(IntEnum):
+    HIGH = 3
+
+
+class Lazy(Mapping[str, int]):
+    """As a configuration in which a value is missing."""
+
+    def __getitem__(self, name):
+        raise RuntimeError("no")
+
+    def __iter__(self):
+        return iter(("a",))
+
+    def __len__(self):
+        return 1
+
+    def __repr__(self):
+        return "<lazy>"
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
@@ -104,6 +125,7 @@ class Text(str):
         (np.arange(3), "array([0, 1, 2])"),
         (np.longdouble("1.5"), repr(np.longdouble("1.5"))),
         (Broken(), f"<{__name__}.Broken, whose repr() raised RuntimeError>"),
+        (Lazy(), "<lazy>"),
     ],
 )
 def test_an_object_is_described(value, text):
@@ -114,13 +136,21 @@ def test_an_object_is_described(value, text):
 
 def test_subclasses_of_what_json_knows_keep_their_values():
     value = [Text("a"), OrderedDict(b=1), MappingProxyType({"c": 2})]
-    assert plain.loads(plain.dumps(value))[1:] == [{"b": 1}, {"c": 2}]
+    found = plain.loads(plain.dumps([*value, Level.HIGH]))
+    assert found == ["a", {"b": 1}, {"c": 2}, 3]
+    assert [type(each) for each in found] == [str, dict, dict, int]
 
 
 def test_a_long_text_and_a_long_description_are_cut():
     found = plain.loads(plain.dumps(["x" * 1_000_000, list(range(3)), set(range(10**5))]))
     assert isinstance(found[0], Described)
     assert len(repr(found[0])) < 1000 and "1,000,002 characters" in repr(found[0])
+
+
+def test_a_number_of_which_there_is_no_text_is_described():
+    found = plain.loads(plain.dumps([10**3000, 10**5000]))
+    assert found[0] == 10**3000
+    assert isinstance(found[1], Described)
 
 
 def test_what_contains_itself_ends():

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
@@ -67,11 +70,22 @@ def scrubbed(value, *known):
         {"command_path": f"kedro run --password {SECRET}"},
         {"args": ["--password", SECRET, "x"]},
         {"args": [f"--api-key={SECRET}"]},
+        {"text": json.dumps(json.dumps({"password": SECRET}, ensure_ascii=False))},
+        {"text": f"Authorization: Token {SECRET}"},
+        {"text": f"password=r'{SECRET}', token=b'{SECRET}'"},
+        {"text": f'password = """{SECRET}"""'},
+        {"text": f"credentials={{'user': {{'a': 1}}, 'value': '{SECRET}'}}, n=4"},
+        {"text": f"api_keys=['', '{SECRET}']"},
+        {"text": f"Settings(user='me', password='{SECRET[:9]}... (600 characters)"},
+        {"text": str([("password", SECRET)])},
+        {"text": f"if token == '{SECRET}'"},
+        {"text": f"DRIVER=x;UID=me;PWD={SECRET};"},
+        {"url": f"postgres://me:a/{SECRET}@host/db"},
     ],
 )
 def test_no_secret_is_left(value):
     found = repr(scrubbed(value))
-    assert SECRET not in found
+    assert SECRET[:9] not in found
     assert repr(SECRET.encode())[2:-1] not in found
     assert REPLACED in found
 
@@ -87,6 +101,48 @@ def test_a_secret_is_replaced_wherever_else_it_stands():
     assert scrubbed({"x": "see tr0ub4dor"}, "tr0ub4dor") == {"x": f"see {REPLACED}"}
 
 
+class Text(str):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("value", "elsewhere"),
+    [
+        ({"url": f"postgres://me:{SECRET}@host/db"}, SECRET),
+        ({"password": Text(SECRET)}, SECRET),
+        ({"password": SECRET.encode()}, SECRET),
+        ({"password": 12345678}, "12345678"),  # what "kedro run --params" makes of it
+        ({"password": "p@ss w0rd!"}, "https://host/p%40ss%20w0rd%21"),
+        ({"password": 'it\'s "it"'}, repr('it\'s "it"')),
+        ({"password": 'it\'s\n"it"'}, json.dumps('it\'s\n"it"')),
+    ],
+)
+def test_a_secret_is_replaced_in_whichever_form_it_is_elsewhere(value, elsewhere):
+    scrubber = Scrubber()
+    scrubber.scrub(plain.to_plain(value))
+    assert elsewhere not in scrubber.text(f"cannot log in: {elsewhere}")
+
+
+def test_a_password_that_is_a_word_like_others_is_not_looked_for():
+    value = {"url": "postgres://postgres:postgres@host/db", "kind": "postgres"}
+    assert scrubbed(value) == {"url": f"postgres://postgres:{REPLACED}@host/db", "kind": "postgres"}
+
+
+def test_passwords_in_urls_of_variables_are_secrets():
+    assert secrets_of({"HTTPS_PROXY": f"http://me:{SECRET}@proxy:3128", "N": "http://x:80"}) == [
+        SECRET
+    ]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [Decimal("12345.00"), datetime(2026, 1, 12, 3, 45), UUID(int=0x12345), b"12345" * 3],
+)
+def test_a_secret_in_what_is_no_text_leaves_something_that_can_be_read(value):
+    for known in ("12345", "2026-", "-01-12T", "NDUx", "0000-"):
+        assert scrubbed({"x": value}, known)["x"] in (value, REPLACED)
+
+
 def test_what_was_found_once_is_known_later():
     scrubber = Scrubber()
     scrubber.scrub({"password": SECRET})
@@ -100,6 +156,7 @@ def test_what_was_found_once_is_known_later():
         {"path": "/data/01_raw", "url": "https://host:443/x", "n": [1, 2, {"a": "b"}]},
         {"command_path": "kedro run --params=n=4,name=x --tags a b"},
         {"sort_key": "date"},
+        {"text": "export PWD=/home/me; http://host:8080/x@2"},
         {},
     ],
 )

@@ -57,6 +57,13 @@ def test_what_a_run_ended_with() -> None:
     assert showing.as_text(entry, verbose=True).endswith("\n\nTraceback:\n  line")
 
 
+def test_a_traceback_does_nothing_to_a_terminal() -> None:
+    error = {"type": "E", "value": "a\x1b[31m", "traceback": "  File\x1b]0;x\x07\n\tE: a\x1b[31m"}
+    text = showing.as_text(an_entry(outcome=Outcome.FAILED, error=error), verbose=True)
+    assert text.endswith("\n  File\\x1b]0;x\\x07\n        E: a\\x1b[31m")
+    assert "\x1b" not in text
+
+
 def test_a_session_that_ran_nothing() -> None:
     text = showing.as_text(a_session("some"))
     assert text.startswith("Session      some\n")

@@ -216,9 +216,10 @@ except ValueError as error:
     assert (entry.outcome, entry.session.outcome) == (Outcome.FAILED, Outcome.FAILED)
     assert entry.run.error["type"] == entry.session.data["exception"]["type"] == "ValueError"
     assert entry.run.error["value"] == "never mind ***"
-    assert "in fails" in entry.run.error["traceback"]
     assert entry.run.parameters["runtime_params"] == {"db": {"password": "***"}}
-    nodes = archive_of(project).find(entry.key).run.nodes
+    found = archive_of(project).find(entry.key).run
+    assert "in fails" in found.error["traceback"]
+    nodes = found.nodes
     if kind == "prunner":
         outcomes = [Outcome.COMPLETED, Outcome.FAILED, Outcome.NOT_RUN]
         assert [node.outcome for node in nodes] == outcomes
@@ -405,6 +406,108 @@ def test_no_run_fails_because_its_record_cannot_be_written(project):
     (entry,) = archive_of(project).entries()
     expected = {"at": Path("x"), "data": b"\xff", "inf": float("inf"), "none": None}
     assert entry.run.parameters["runtime_params"] == expected
+
+
+NO_SQLITE = """
+import sys
+sys.modules["sqlite3"] = None
+"""
+
+
+def test_no_run_fails_where_python_has_no_sqlite(project):
+    done = project.run_script(NO_SQLITE + HEAD + "run('order')\nrun('order', save=False)")
+    assert done.returncode == 0, done.output
+    assert log_of(project).count("this Python has no sqlite3") == 1
+    assert "Traceback" not in log_of(project)
+
+
+ODD = """
+from kedro.io import DataCatalog
+from prunner.sessions.archive import Archive
+from prunner.sessions.hooks import hooks
+
+
+class Silent(Exception):
+    def __str__(self):
+        raise RuntimeError("no")
+
+
+class Small:
+    __slots__ = ()  # no weak reference
+
+
+class Weird(dict):
+    def items(self):
+        raise Silent
+
+
+def begun(catalog, run_id, **more):
+    hooks.before_pipeline_run({"run_id": run_id, "project_path": str(Path.cwd()), **more}, catalog)
+    return catalog
+
+
+hooks.on_pipeline_error(Silent(), begun(DataCatalog(), "silent"))
+hooks.after_pipeline_run(begun(Small(), "small"))
+hooks.after_pipeline_run(begun(DataCatalog(), "weird", runtime_params=Weird(a=1)))
+
+end, calls = Archive.end, []
+
+
+def interrupted(*arguments):
+    calls.append(arguments)
+    if len(calls) == 1:
+        raise KeyboardInterrupt
+    end(*arguments)
+
+
+Archive.end = interrupted
+catalog = begun(DataCatalog(), "twice")
+try:
+    hooks.on_pipeline_error(ValueError("x"), catalog)
+except KeyboardInterrupt:
+    del catalog
+"""
+
+
+COLLECTED = """
+import gc, threading
+from kedro.io import DataCatalog
+from prunner.sessions import rows
+from prunner.sessions.hooks import hooks
+
+
+def begun(run_id):
+    catalog = DataCatalog()
+    catalog.itself = catalog
+    hooks.before_pipeline_run({"run_id": run_id, "project_path": str(Path.cwd())}, catalog)
+    return catalog
+
+
+gc.disable()
+begun("first")
+put_run = rows.put_run
+rows.put_run = lambda *arguments: (gc.collect(), put_run(*arguments))
+hooks.after_pipeline_run(begun("second"))
+"""
+
+
+def test_a_record_that_ends_within_another_one_does_not_wait_for_itself(project):
+    run(project, COLLECTED)
+    assert not (project.root / "run.log").exists() or "not on record" not in log_of(project)
+    outcomes = {entry.key: str(entry.outcome) for entry in archive_of(project).entries()}
+    assert outcomes == {"first": "interrupted", "second": "completed"}
+
+
+def test_whatever_is_odd_about_a_run_its_end_is_on_record(project):
+    run(project, ODD)
+    assert "not on record. TypeError: cannot create weak reference" in log_of(project)
+    runs = {entry.key: entry.run for entry in archive_of(project).entries()}
+    assert {key: str(run.outcome) for key, run in runs.items()} == {
+        "silent": "failed",
+        "weird": "completed",
+        "twice": "interrupted",
+    }
+    assert runs["silent"].error["value"] == "(whose text cannot be made: RuntimeError)"
 
 
 FULL = """

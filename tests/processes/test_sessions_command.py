@@ -244,6 +244,25 @@ def test_records_are_listed_and_removed(project: Folder) -> None:
     assert [each["id"] for each in json.loads(left.stdout)] == ["new"]
 
 
+LOGGING = """
+version: 1
+disable_existing_loggers: false
+handlers: {file: {class: logging.FileHandler, filename: run.log, mode: w}}
+root: {handlers: [file]}
+"""
+
+
+@pytest.mark.parametrize("command", [["sessions", "show", "key"], ["trace", "key", "-o", "x.json"]])
+def test_no_command_empties_the_log_of_a_run_that_goes_on(project: Folder, command: list[str]):
+    record(project, "key")
+    logging_path = project.write("conf/logging.yml", LOGGING)
+    log = project.write("run.log", "of the run")
+    done = quiet(project, "-m", "prunner", *command, KEDRO_LOGGING_CONFIG=str(logging_path))
+    assert done.returncode == 0, done.output
+    assert command[-1] == "key" or done.stdout == "x.json\n"
+    assert log.read_text(encoding="utf-8") == "of the run"
+
+
 def errors(folder: Folder, *commands: list[str], code: int = 1) -> list[str]:
     found = several(folder, *commands)
     assert [each.returncode for each in found] == [code] * len(commands)
@@ -262,6 +281,23 @@ def test_mistakes(project: Folder) -> None:
     )
     assert both == "--go and --json cannot be used together."
     assert "neither a date such as" in since
+
+
+def test_no_name_on_record_does_anything_to_a_terminal(project: Folder) -> None:
+    name = "evil\x1b]0;x\x07"
+    secret = {f"{name}_password": "***"}
+    record(project, f"a{name}", runtime_params=secret, nodes=(a_node(name),), error={"type": name})
+    found = several(
+        project,
+        [],
+        *([each, "a"] for each in ("show", "rerun")),
+        ["diff", "a", "a"],
+        ["show", name],
+    )
+    assert [each.returncode for each in found] == [0, 0, 0, 0, 1]
+    for each in found:
+        assert "evil\\x1b]0;x\\x07" in each.stdout + each.stderr
+        assert "\x1b" not in each.stdout + each.stderr
 
 
 def test_nothing_on_record(project: Folder) -> None:

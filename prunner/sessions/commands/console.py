@@ -50,7 +50,11 @@ def clear_errors() -> Iterator[None]:
     try:
         yield
     except RecordError as error:
-        raise click.ClickException(str(error)) from error
+        from prunner.sessions.commands.texts import one_line
+
+        # Names on record, and what was typed, may have escape sequences in them.
+        lines = map(one_line, str(error).splitlines())
+        raise click.ClickException("\n".join(lines)) from error
 
 
 def import_kedro() -> None:

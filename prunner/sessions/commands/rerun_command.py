@@ -116,8 +116,10 @@ def _tell(repetition: Repetition, missing: Mapping[str, str]) -> None:
         click.echo(f"Note: {note}", err=True)
     if os.environ.get("KEDRO_ENV") and "env" not in repetition.options:
         click.echo("Note: KEDRO_ENV is set here, and was not for that run.", err=True)
+    from prunner.sessions.commands.texts import one_line
+
     for name, why in missing.items():
-        click.echo(f"Missing: {name} ({why}). {_what_to_do(name)}", err=True)
+        click.echo(one_line(f"Missing: {name} ({why}). {_what_to_do(name)}"), err=True)
 
 
 def _what_to_do(name: str) -> str:

@@ -50,7 +50,7 @@ def as_text(entry: Entry, *, verbose: bool = False, all_nodes: bool = False) -> 
     if verbose and (error := error_of(entry)):
         trace = error.get("traceback") or ""
         whole = trace if isinstance(trace, str) else "".join(trace)
-        lines += ["", *whole.rstrip().splitlines()]
+        lines += ["", *map(texts.one_line, whole.rstrip().expandtabs().splitlines())]
     return "\n".join(lines)
 
 
