@@ -6,10 +6,11 @@ Kedro imports this module for each of its commands in a project, so its head imp
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from prunner.click_options import with_options
 
 if TYPE_CHECKING:
     from prunner.check.project import Selection
@@ -42,14 +43,8 @@ _OPTIONS = (
 )
 
 
-def _with_options(function: Callable[..., None]) -> Callable[..., None]:
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
-
-
 @click.command()
-@_with_options
+@with_options(_OPTIONS)
 @click.pass_context
 def check(context: click.Context, /, layout: str, verbose: bool, **options: Any) -> None:
     """Say which nodes of a project would run where, without running any.

@@ -10,12 +10,13 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from prunner.click_options import with_options
 from prunner.sessions.commands.console import (
     JSON,
     clear_errors,
@@ -40,14 +41,8 @@ _OPTIONS = (
 _UNSAFE = re.compile(r"[^\w.~-]")
 
 
-def _with_options(function: Callable[..., None]) -> Callable[..., None]:
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
-
-
 @click.command()
-@_with_options
+@with_options(_OPTIONS)
 def rerun(context: click.Context, /, **options: Any) -> None:
     """Print the 'kedro run' that repeats a run.
 
@@ -57,7 +52,7 @@ def rerun(context: click.Context, /, **options: Any) -> None:
 
 
 @click.command()
-@_with_options
+@with_options(_OPTIONS)
 def resume(context: click.Context, /, **options: Any) -> None:
     """Print the 'kedro run' that completes a run which did not complete."""
     _repeat(context, options, is_resume=True)
