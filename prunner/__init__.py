@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from prunner.bridge.forms import RemoteError
     from prunner.bridge.logs import NodeFilter
+    from prunner.cluster.runner import DaskRunner
     from prunner.errors import (
+        ClusterError,
         DataTransferError,
         NodeTimeout,
         OptionError,
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ClusterError",
+    "DaskRunner",
     "DataTransferError",
     "NodeFilter",
     "NodeTimeout",
@@ -44,6 +48,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ClusterError": "prunner.errors",
+    "DaskRunner": "prunner.cluster.runner",
     "DataTransferError": "prunner.errors",
     "NodeFilter": "prunner.bridge.logs",
     "NodeTimeout": "prunner.errors",

@@ -14,11 +14,11 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from kedro.runner import Task
 
-from prunner.bridge.data import Exchange
+from prunner.bridge.data import DataStore
 from prunner.bridge.hooks import HookDesk
 from prunner.bridge.logs import handle_here
 from prunner.bridge.messages import Printed
@@ -53,9 +53,16 @@ if TYPE_CHECKING:
     from kedro.pipeline.node import Node
     from pluggy import PluginManager
 
-    from prunner.bridge.messages import Failed
-    from prunner.dispatcher import Pool
+    from prunner.bridge.messages import Failed, HookReply
     from prunner.planning.plan import RunPlan
+
+
+class Answering(Protocol):
+    """Who takes the answers to hook calls."""
+
+    def answer(self, worker: int, message: HookReply) -> None:
+        """Answer the hook call for which a worker waits."""
+
 
 Report = Callable[["RanHere | Answered"], None]
 
@@ -91,7 +98,7 @@ class Errands:
         *,
         run_id: str | None,
         is_async: bool,
-        exchange: Exchange,
+        exchange: DataStore,
         logger: logging.Logger,
         hooks_of_workers: PluginManager | None = None,
         policy: RunPolicy = NO_POLICY,
@@ -120,7 +127,7 @@ class Errands:
     def run(
         self,
         errands: queue.SimpleQueue[Errand],
-        pool: Pool,
+        pool: Answering,
         report: Report,
     ) -> None:
         """Do what the dispatcher asks for, until the run has ended.
@@ -150,7 +157,7 @@ class Errands:
                 elif isinstance(errand, Printed):
                     print_here(errand)
 
-    def _do(self, errand: Errand, pool: Pool, report: Report) -> bool:
+    def _do(self, errand: Errand, pool: Answering, report: Report) -> bool:
         """Do one errand; False if it was the last one."""
         match errand:
             case NoteDone(step, outputs):
@@ -218,7 +225,7 @@ class Errands:
         failures = self._desk(message.step).failures
         del self._desks[message.step]
         error = failures.restore(message.failure)
-        where = f"worker process {message.pid}"
+        where = f"worker process {message.pid}" + (f" on {message.host}" if message.host else "")
         self.outcomes.note(message.step, error, outcome, (message.phase, where))
 
     def _note_death(

@@ -40,6 +40,10 @@ class ProjectError(PrunnerError):
     """A command needs a Kedro project, or something in it, that is not there."""
 
 
+class ClusterError(PrunnerError, RuntimeError):
+    """A Dask cluster cannot be reached, or cannot run the project."""
+
+
 class DataTransferError(PrunnerError, DatasetError):
     """In-memory data could not be handed from one process to another."""
 
@@ -89,6 +93,9 @@ class WorkerDied(WorkerError):
         out_of_memory: Whether the system is likely to have ended it for lack of memory.
         frames: What native code called last in Python, where it crashed.
         is_starting: Whether it had not set up the project yet.
+        host: The machine where it ran, where that may be another one.
+        deaths: How many workers of a cluster have ended while they had the node to run; ``None``
+            where it was this one alone.
     """
 
     def __init__(  # noqa: PLR0913 - what is known of an end
@@ -102,6 +109,8 @@ class WorkerDied(WorkerError):
         out_of_memory: bool = False,
         frames: str = "",
         is_starting: bool = False,
+        host: str | None = None,
+        deaths: int | None = None,
     ) -> None:
         self.node = node
         self.exitcode = exitcode
@@ -111,6 +120,8 @@ class WorkerDied(WorkerError):
         self.out_of_memory = out_of_memory
         self.frames = frames
         self.is_starting = is_starting
+        self.host = host
+        self.deaths = deaths
         super().__init__(node, exitcode, pid)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -120,11 +131,18 @@ class WorkerDied(WorkerError):
         where = "while it started" if self.is_starting else "between two nodes"
         if self.node is not None:
             where = f"while it ran node '{self.node}'"
+        ended = f"{self._who()} ended {where}"
         text = (
-            f"Worker process {self.pid} ended {where} ({describe_exit(self.exitcode)}). "
-            f"{self._likely()}{self._memory()}"
+            f"{ended} ({describe_exit(self.exitcode)}). {self._likely()}{self._memory()}"
+            if self.deaths is None
+            else f"{ended}, and {self.deaths - 1} others before it did; Dask gives up on a task "
+            "then (distributed.scheduler.allowed-failures). Its own log may say why."
         )
         return f"{text}\n\nIn the worker:\n{self.frames}" if self.frames else text
+
+    def _who(self) -> str:
+        process = "A worker process" if self.pid is None else f"Worker process {self.pid}"
+        return f"{process} on host '{self.host}'" if self.host else process
 
     def _likely(self) -> str:
         if self.out_of_memory:
@@ -154,22 +172,28 @@ class NodeTimeout(WorkerDied):
         timeout: Seconds that it had.
         pid: Process id of the worker.
         frames: What its threads were doing in Python.
+        host: The machine where it ran, where that may be another one.
     """
 
     def __init__(
-        self, node: str | None, timeout: float | None, pid: int | None, frames: str = ""
+        self,
+        node: str | None,
+        timeout: float | None,
+        pid: int | None,
+        frames: str = "",
+        host: str | None = None,
     ) -> None:
-        super().__init__(node, None, pid, frames=frames)
+        super().__init__(node, None, pid, frames=frames, host=host)
         self.timeout = timeout
-        self.args = (node, timeout, pid, frames)
+        self.args = (node, timeout, pid, frames, host)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self.args
 
     def __str__(self) -> str:
         text = (
-            f"Node '{self.node}' took longer than its timeout of {self.timeout:g} seconds; its "
-            f"worker process {self.pid} was ended."
+            f"Node '{self.node}' took longer than its timeout of {self.timeout:g} seconds; "
+            f"{self._who()[0].lower()}{self._who()[1:]} was ended."
         )
         return f"{text}\n\nIt was here:\n{self.frames}" if self.frames else text
 

@@ -1,43 +1,28 @@
 """One run: what is prepared before its first step, and how its parts work together.
 
-Nothing here is needed to start a worker, and ``runner`` imports it only when one is on its way.
+What carries it out is a kind of its own: ``process_execution``, ``cluster.execution``.
 """
 
 from __future__ import annotations
 
 import logging
-import queue
-import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from prunner import history
-from prunner.bridge.data import Exchange
-from prunner.bridge.hooks import implemented_hooks
-from prunner.bridge.logs import LogLevels
-from prunner.bridge.messages import BeginRun, RunSetup
+from prunner.bridge.data import DataStore
 from prunner.bridge.refs import DataRef
 from prunner.bridge.worker_hooks import choose, pack_hooks, without
-from prunner.dispatcher import Dispatcher
 from prunner.errands import Errands
-from prunner.events import Abort
 from prunner.interrupts import Interrupts
 from prunner.journal import Journal
 from prunner.memory import share_inputs
 from prunner.node_options import policy_of
-from prunner.options import RunOptions, threads_that_fit
 from prunner.planning.plan import RunPlan
-from prunner.planning.policy import NO_POLICY
-from prunner.planning.scheduler import Scheduler
+from prunner.planning.policy import NO_POLICY, MemoryPolicy
 from prunner.processes.book import RunBook, write_book
-from prunner.processes.freshness import NO_CODE
-from prunner.processes.keeper import WorkerKind
-from prunner.processes.pool import WorkerPool
-from prunner.processes.project import ProjectState
-from prunner.processes.starting import why_no_workers
-from prunner.processes.worker import Preload, packed_setup
-from prunner.progress.display import shown
 from prunner.progress.terminal import Terminal, claimed
 from prunner.run_status import RunStatus
 from prunner.sessions.current import recording_of
@@ -50,7 +35,61 @@ if TYPE_CHECKING:
     from prunner.sessions.recording import Recording
 
 
-class Execution:
+class Options(Protocol):
+    """The options that every kind of run has, checked; see ``RunOptions``."""
+
+    @property
+    def is_async(self) -> bool:
+        """Whether nodes load and save in threads."""
+
+    @property
+    def worker_hooks(self) -> tuple[str, ...] | None:
+        """Hooks that run inside the workers."""
+
+    @property
+    def keep_going(self) -> bool:
+        """Whether a run goes on with what does not depend on a failed node."""
+
+    @property
+    def on_failure(self) -> Mapping[str, Any]:
+        """``retries`` and the like of all nodes."""
+
+    @property
+    def node_options(self) -> Mapping[str, Mapping[str, Any]]:
+        """The same of single nodes and tags."""
+
+    @property
+    def memory(self) -> MemoryPolicy:
+        """What is to be done about memory."""
+
+    @property
+    def progress(self) -> bool | None:
+        """Whether the progress is shown."""
+
+
+class Prepared(NamedTuple):
+    """A run, ready to be carried out.
+
+    Attributes:
+        plan: Its plan.
+        book: What of it goes to workers.
+        errands: What the calling thread does.
+        exchange: Its in-memory data.
+        refs: In-memory data that there is already: inputs of the pipeline.
+        hooks: The hooks that answer the calls of workers.
+        worker_hooks: The plugins whose hooks run in workers, pickled; ``None`` for none.
+    """
+
+    plan: RunPlan
+    book: RunBook
+    errands: Errands
+    exchange: Any
+    refs: dict[str, DataRef]
+    hooks: PluginManager
+    worker_hooks: bytes | None
+
+
+class Execution(ABC):
     """A run of a pipeline whose inputs have been checked.
 
     Args:
@@ -70,7 +109,7 @@ class Execution:
 
     def __init__(  # noqa: PLR0913 - the arguments of Kedro's _run and what belongs to the runner
         self,
-        options: RunOptions,
+        options: Any,
         pipeline: Pipeline,
         catalog: CatalogProtocol[Any, Any],
         hooks: PluginManager,
@@ -81,7 +120,7 @@ class Execution:
         self.recording = recording_of(catalog)
         self._journal = Journal()
         self._keys = history.keys_of(pipeline.nodes)
-        self._pids: dict[int, int] = {}
+        self._processes: dict[int, tuple[str | None, int]] = {}
         self._options = options
         self._pipeline = pipeline
         self._catalog = catalog
@@ -107,18 +146,32 @@ class Execution:
             with (
                 self._run_status(chosen),
                 claimed(self._options.progress) as self._terminal,
-                Exchange.create() as exchange,
+                self._data(book) as exchange,
             ):
                 with interrupts.allowed():
                     hooks_here = without(self._hooks, chosen)
                     refs = share_inputs(self._pipeline, self._catalog, book, pinned, exchange)
                     plan = self._plan(book, pinned)
-                    begin = self._begin(book, exchange, hooks_here, pack_hooks(chosen))
+                    packed = pack_hooks(chosen)
                 self.errands = self._errands(plan, exchange, hooks_here)
                 try:
-                    self._execute(plan, self.errands, exchange, begin, refs)
+                    self._execute(
+                        Prepared(plan, book, self.errands, exchange, refs, hooks_here, packed)
+                    )
                 finally:
                     self._note_history(plan, self.errands)
+
+    @abstractmethod
+    def _why_no_workers(self) -> str | None:
+        """Why all nodes have to stay in the main process, if they have to."""
+
+    @abstractmethod
+    def _data(self, book: RunBook) -> AbstractContextManager[DataStore]:
+        """Where the in-memory data of the run is, until its end."""
+
+    @abstractmethod
+    def _execute(self, run: Prepared) -> None:
+        """Carry it out."""
 
     @contextmanager
     def _run_status(self, hooks_of_workers: dict[str, object]) -> Iterator[None]:
@@ -150,7 +203,7 @@ class Execution:
                 outcomes=errands.outcomes,
                 done=frozenset(errands.done),
                 needs=self._needs,
-                pids=self._pids,
+                processes=self._processes,
                 catalog=self._catalog,
             )
         )
@@ -159,7 +212,7 @@ class Execution:
         """What of the run goes to workers, and the nodes that cannot, each with the reason."""
         nodes = self._pipeline.nodes
         book, pinned = write_book(self._pipeline, self._catalog)
-        if reason := why_no_workers(self._options.start_method):
+        if reason := self._why_no_workers():
             pinned = dict.fromkeys(range(len(nodes)), reason)
         self._policy, unknown = policy_of(
             nodes,
@@ -185,7 +238,7 @@ class Execution:
         seconds, needs = self.recording.known(self._keys)
         return history.Known(seconds | here.seconds, needs | here.needs)
 
-    def _errands(self, plan: RunPlan, exchange: Exchange, hooks_here: PluginManager) -> Errands:
+    def _errands(self, plan: RunPlan, exchange: DataStore, hooks_here: PluginManager) -> Errands:
         return Errands(
             plan,
             self._pipeline.nodes,
@@ -198,81 +251,6 @@ class Execution:
             hooks_of_workers=hooks_here,
             policy=self._policy,
         )
-
-    def _begin(
-        self,
-        book: RunBook,
-        exchange: Exchange,
-        hooks_here: PluginManager,
-        worker_hooks: bytes | None,
-    ) -> BeginRun:
-        return BeginRun(
-            folders=exchange.folders,
-            book=exchange.put(book.by_reference()),
-            hooks=implemented_hooks(hooks_here),
-            is_async=self._options.is_async,
-            run_id=self._run_id,
-            worker_hooks=worker_hooks,
-            policy=self._policy,
-            is_timed=self.recording is not None,
-        )
-
-    def _execute(
-        self,
-        plan: RunPlan,
-        errands: Errands,
-        exchange: Exchange,
-        begin: BeginRun,
-        refs: dict[str, DataRef],
-    ) -> None:
-        inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        project, levels = ProjectState.capture(), LogLevels.capture()
-        workers = plan.workers_needed(self._options.max_workers)
-        threads = self._options.threads_per_worker or threads_that_fit(workers)
-        is_shown = self._terminal is not None
-        preload = Preload(threads, modules=self._modules(plan), sends_prints=is_shown)
-        pool = WorkerPool(
-            WorkerKind(self._options.start_method, project),
-            lambda: packed_setup(project, preload),
-            inbox,
-            # What hooks have begun in a worker, such as mlflow's run, must not go on in the next.
-            self._options.idle_timeout if begin.worker_hooks is None else 0.0,
-        )
-        set_up = RunSetup(levels, project.requested_pipelines, threads, is_shown)
-        scheduler = Scheduler(plan, self._policy)
-        self._needs = scheduler.admission.needs
-        dispatcher = Dispatcher(
-            scheduler,
-            pool,
-            exchange,
-            begin._replace(set_up=set_up),
-            refs=refs,
-            inbox=inbox,
-            package=project.package_name,
-            journal=self._journal,
-        )
-        loop = threading.Thread(
-            target=dispatcher.run, args=(workers > 0,), name="prunner-dispatcher", daemon=True
-        )
-        with ExitStack() as stack:
-            stack.callback(errands.close, dispatcher.errands)
-            stack.callback(lambda: loop.join() if loop.ident else None)
-            stack.callback(inbox.put, Abort())
-            stack.enter_context(pool)
-            stack.callback(lambda: self._pids.update(pool.pids))
-            # Processes first: a forked one should find as few threads as possible.
-            pool.start(workers)
-            loop.start()
-            stack.enter_context(shown(self._terminal, scheduler, self._journal, workers))
-            with self._interrupts.allowed():
-                errands.run(dispatcher.errands, pool, inbox.put)
-
-    def _modules(self, plan: RunPlan) -> tuple[str, ...]:
-        """The modules of the functions that workers will run."""
-        nodes = self._pipeline.nodes
-        there = [nodes[step.index].func for step in plan.steps if step.index not in plan.pinned]
-        found = dict.fromkeys(getattr(func, "__module__", None) for func in there)
-        return tuple(name for name in found if isinstance(name, str) and name not in NO_CODE)
 
     def _announce(self, plan: RunPlan) -> None:
         """Say once which nodes stay in the main process, and why."""

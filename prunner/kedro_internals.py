@@ -170,6 +170,22 @@ def size_of_file(catalog: CatalogProtocol[Any, Any], name: str) -> int | None:
         return None
 
 
+def local_paths(catalog: CatalogProtocol[Any, Any], names: Iterable[str]) -> dict[str, str]:
+    """Where the local files of datasets are, of those that have one."""
+    found = {}
+    for name in names:
+        dataset = dataset_itself(catalog, name)
+        protocol, path = getattr(dataset, "_protocol", "file"), getattr(dataset, "_filepath", None)
+        if protocol == "file" and isinstance(path, (str, os.PathLike)):
+            found[name] = os.fspath(path)
+    return found
+
+
+def copy_modes(catalog: CatalogProtocol[Any, Any], names: Iterable[str]) -> dict[str, str | None]:
+    """How in-memory datasets are copied when they are loaded and saved."""
+    return {name: getattr(dataset_itself(catalog, name), "_copy_mode", None) for name in names}
+
+
 def dataset_itself(catalog: CatalogProtocol[Any, Any], name: str) -> Any:
     """The dataset that the catalog holds, ``None`` if it holds none."""
     return catalog._datasets.get(name)

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from prunner import kedro_internals
-from prunner.bridge.data import Exchange, ExchangeDataset
+from prunner.bridge.data import DataStore, ExchangeDataset
 from prunner.bridge.refs import DataRef
 from prunner.errors import DataTransferError
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from prunner.processes.book import RunBook
 
 
-def share(catalog: CatalogProtocol[Any, Any], name: str, exchange: Exchange) -> DataRef | None:
+def share(catalog: CatalogProtocol[Any, Any], name: str, exchange: DataStore) -> DataRef | None:
     """Put what an in-memory dataset holds where workers can load it.
 
     Args:
@@ -47,7 +47,7 @@ class Loans:
         exchange: The data files of the run.
     """
 
-    def __init__(self, catalog: CatalogProtocol[Any, Any], exchange: Exchange) -> None:
+    def __init__(self, catalog: CatalogProtocol[Any, Any], exchange: DataStore) -> None:
         self._catalog = catalog
         self._exchange = exchange
         self._store = _NotReleasing(exchange)
@@ -108,7 +108,7 @@ class Loans:
 class _NotReleasing:
     """The exchange, for whom the files of others are not to be removed."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: DataStore) -> None:
         self.put, self.get = exchange.put, exchange.get
 
     def release(self, ref: DataRef) -> None:
@@ -120,7 +120,7 @@ def share_inputs(
     catalog: CatalogProtocol[Any, Any],
     book: RunBook,
     pinned: dict[int, str],
-    exchange: Exchange,
+    exchange: DataStore,
 ) -> dict[str, DataRef]:
     """Share the pipeline's in-memory inputs, once each.
 

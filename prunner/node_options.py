@@ -34,12 +34,15 @@ def check_on_error(on_error: str) -> str:
     return on_error
 
 
-def check_policy(options: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+def check_policy(
+    options: Mapping[str, Any], where: str = "", has_resources: bool = False
+) -> dict[str, Any]:
     """Check options about nodes that fail.
 
     Args:
         options: Some of ``retries``, ``retry_on``, ``retry_delay``, ``retry_backoff``, ``timeout``.
         where: Of what they are the options, to be read behind a name.
+        has_resources: Whether ``resources`` is one of them, as on a Dask cluster.
 
     Returns:
         The same, as ``StepPolicy`` takes them.
@@ -47,21 +50,23 @@ def check_policy(options: Mapping[str, Any], where: str = "") -> dict[str, Any]:
     Raises:
         OptionError: If one of them has a value that cannot be used, or is not known.
     """
-    unknown = options.keys() - set(_NAMES)
+    names = (*_NAMES, "resources") if has_resources else _NAMES
+    unknown = options.keys() - set(names)
     if unknown:
         raise OptionError(
             f"Unknown option{where}: {', '.join(map(repr, sorted(map(str, unknown))))}. "
-            f"There are {', '.join(_NAMES)}."
+            f"There are {', '.join(names)}."
         )
     return {name: _CHECKS[name](value, name + where) for name, value in options.items()}
 
 
-def check_node_options(node_options: Any) -> dict[str, dict[str, Any]]:
+def check_node_options(node_options: Any, has_resources: bool = False) -> dict[str, dict[str, Any]]:
     """Check the options of single nodes and tags.
 
     Args:
         node_options: Options by the name of a node or a tag; as ``--runner-params`` makes them,
             a name with dots may be several levels of a mapping.
+        has_resources: Whether ``resources`` is one of the options, as on a Dask cluster.
 
     Returns:
         Checked options by name.
@@ -77,7 +82,7 @@ def check_node_options(node_options: Any) -> dict[str, dict[str, Any]]:
             f"{{'train': {{'retries': 2}}}}, not {node_options!r}."
         )
     return {
-        name: check_policy(options, f" of node or tag '{name}'")
+        name: check_policy(options, f" of node or tag '{name}'", has_resources)
         for name, options in _flat(node_options)
     }
 
@@ -88,7 +93,7 @@ def _flat(node_options: Mapping[Any, Any], above: str = "") -> Iterator[tuple[st
         if not isinstance(value, Mapping):
             raise OptionError(f"node_options of '{name}' must be a mapping, not {value!r}.")
         deeper = [each for each in value.values() if isinstance(each, Mapping)]
-        if deeper and len(deeper) == len(value):
+        if deeper and len(deeper) == len(value) and value.keys() != {"resources"}:
             yield from _flat(value, f"{name}.")
         else:
             yield name, value
@@ -143,7 +148,12 @@ def _factor(value: Any, name: str) -> float:
     return _number(value, name, 1.0, "a number, 1 or more")
 
 
-def _limit(value: Any, name: str) -> float | None:
+def check_seconds_or_none(value: Any, name: str) -> float | None:
+    """Check a number of seconds above 0, or ``None`` for no limit.
+
+    Raises:
+        OptionError: If it is something else.
+    """
     if value is None:
         return None
     seconds = _number(value, name, 0.0, "a number of seconds above 0, or None")
@@ -174,10 +184,21 @@ def _exception(value: Any, name: str) -> str:
     raise OptionError(f"{name} must be exception classes or their full names, not {value!r}.")
 
 
+def _resources(value: Any, name: str) -> dict[str, float]:
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) and key for key in value):
+        raise OptionError(
+            f"{name} must be a mapping from names of resources to how much of each, such as "
+            f"{{'GPU': 1}}, not {value!r}."
+        )
+    what = "a number above 0"
+    return {key: _number(each, f"'{key}' in {name}", 1e-9, what) for key, each in value.items()}
+
+
 _CHECKS = {
     "retries": _count,
     "retry_on": _exceptions,
     "retry_delay": _seconds,
     "retry_backoff": _factor,
-    "timeout": _limit,
+    "timeout": check_seconds_or_none,
+    "resources": _resources,
 }

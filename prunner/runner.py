@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
-import logging
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
-
-from kedro.runner import AbstractRunner
+from typing import TYPE_CHECKING, Any
 
 from prunner import kedro_internals
-from prunner.errors import PipelineFailed, WorkerStartError, described
+from prunner.errors import WorkerStartError
 from prunner.interrupts import Interrupts
 from prunner.node_options import check_node_options, check_on_error, check_policy
 from prunner.options import (
@@ -27,6 +23,7 @@ from prunner.options import (
     resolve_start_method,
     threads_that_fit,
 )
+from prunner.planned_runner import PlannedRunner
 from prunner.processes.keeper import WorkerKind, keeper
 from prunner.processes.project import ProjectState
 from prunner.processes.starting import why_no_workers
@@ -36,18 +33,12 @@ from prunner.progress.terminal import is_possible
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
-    from kedro.pipeline.node import Node
     from pluggy import PluginManager
 
-    from prunner.errands import Errands
     from prunner.execution import Execution
-    from prunner.sessions.recording import Recording
-
-# Arguments of run() after the catalog, before the one that lets Kedro leave out nodes.
-_ONLY_MISSING = 3
 
 
-class ParallelRunner(AbstractRunner):
+class ParallelRunner(PlannedRunner):
     """Runs the nodes of a pipeline on several processes, with the results of ``SequentialRunner``.
 
     Every worker process reruns ``configure_project`` before it sees a node. Hooks fire on the
@@ -125,8 +116,7 @@ class ParallelRunner(AbstractRunner):
         memory_mode: str = "hold",
         progress: bool | None = None,
     ) -> None:
-        self._given = _given(locals())
-        super().__init__(is_async=check_is_async(is_async))
+        super().__init__(check_is_async(is_async), locals())
         self._options = RunOptions(
             max_workers=check_max_workers(max_workers),
             is_async=is_async,
@@ -178,88 +168,6 @@ class ParallelRunner(AbstractRunner):
                 lambda: packed_setup(project, preload),
             )
 
-    @property
-    def _logger(self) -> logging.Logger:
-        # Below "kedro", so that a project's logging configuration applies as to Kedro's runners.
-        return logging.getLogger("kedro.runner.prunner")
-
-    def run(
-        self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any], *args: Any, **kwargs: Any
-    ) -> dict[str, Any]:
-        """Run a pipeline.
-
-        Args:
-            pipeline: The pipeline.
-            catalog: Its catalog.
-            args: As for Kedro's own runners of the installed release.
-            kwargs: The same.
-
-        Returns:
-            The datasets of the pipeline's outputs.
-
-        Raises:
-            ValueError: If an input of the pipeline is not in the catalog.
-        """
-        if len(args) < _ONLY_MISSING and not kwargs.get("only_missing_outputs"):
-            kedro_internals.materialize(pipeline, catalog)
-        result: dict[str, Any] = super().run(pipeline, catalog, *args, **kwargs)
-        return result
-
-    def _get_executor(self, max_workers: int) -> None:
-        """Kedro's own loop, which would ask for this, is not used."""
-
-    def _run(
-        self,
-        pipeline: Pipeline,
-        catalog: CatalogProtocol[Any, Any],
-        hook_manager: PluginManager | None = None,
-        run_id: str | None = None,
-    ) -> None:
-        """Run a pipeline whose inputs have been checked.
-
-        Args:
-            pipeline: The pipeline.
-            catalog: Its catalog.
-            hook_manager: The session's hook manager.
-            run_id: Kedro's id of the run.
-
-        Raises:
-            Exception: The error of the first node that failed.
-            WorkerStartError: If the project could not be set up in a worker.
-            WorkerDied: If a worker process ended while it ran a node.
-            KeyboardInterrupt: On Ctrl-C; on SIGTERM one that is a ``SystemExit``, too.
-        """
-        if not self._is_async:
-            self._logger.info(
-                "Using synchronous mode for loading and saving data. Use the --async flag "
-                "for potential performance gains."
-            )
-        execution = self._execution(
-            pipeline, catalog, hook_manager or kedro_internals.no_hooks(), run_id
-        )
-        if execution.recording is not None:
-            execution.recording.note(
-                runner=self._class_path(),
-                options=self._given,
-                start_method=self._options.start_method,
-            )
-        try:
-            execution.run()
-        except KeyboardInterrupt as interrupt:
-            done = _done(pipeline, execution.errands)
-            indexed = kedro_internals.IndexedPipeline(pipeline)
-            self._suggest_resume_scenario(indexed, done, catalog)
-            if execution.recording is not None:  # no hook is told of an interrupt
-                left = kedro_internals.nodes_to_resume_from(indexed, done, catalog)
-                execution.recording.resume_from(left)
-                execution.recording.interrupted(interrupt)
-            raise
-        if execution.errands is not None and execution.errands.outcomes.errors:
-            try:
-                self._give_up(pipeline, catalog, execution.errands, execution.recording)
-            finally:
-                del execution  # which has the exception, whose traceback has this frame
-
     def _execution(
         self,
         pipeline: Pipeline,
@@ -268,77 +176,12 @@ class ParallelRunner(AbstractRunner):
         run_id: str | None,
     ) -> Execution:
         # Not before: a worker could only be started when all that has been imported, too.
-        from prunner.execution import Execution
+        from prunner.process_execution import ProcessExecution
 
-        return Execution(
+        return ProcessExecution(
             self._options, pipeline, catalog, hooks, run_id=run_id, logger=self._logger
         )
 
-    def _class_path(self) -> str:
-        """What ``kedro run --runner`` takes."""
-        kind = type(self)
-        if kind is ParallelRunner:
-            return "prunner.ParallelRunner"
-        return f"{kind.__module__}.{kind.__qualname__}"
-
-    def _give_up(
-        self,
-        pipeline: Pipeline,
-        catalog: CatalogProtocol[Any, Any],
-        errands: Errands,
-        recording: Recording | None,
-    ) -> NoReturn:
-        """Suggest how to resume, and raise what went wrong."""
-        outcomes, names = errands.outcomes, [node.name for node in pipeline.nodes]
-        error = self._take_most_urgent(outcomes.errors)
-        done = _done(pipeline, errands)
-        indexed = kedro_internals.IndexedPipeline(pipeline)
-        if isinstance(error, Exception):
-            self._suggest_resume_scenario(indexed, done, catalog)
-        left: list[str] = []
-        if recording is not None or self._options.keep_going:
-            left = kedro_internals.nodes_to_resume_from(indexed, done, catalog)
-        if recording is not None:
-            recording.resume_from(left)
-        failures = {names[step]: each for step, each in outcomes.failed.items()}
-        if self._options.keep_going and _are_all(failures, len(outcomes.errors) + 1):
-            error = PipelineFailed(
-                failures,
-                [names[step] for step in sorted(outcomes.skipped)],
-                [node.name for node in done],
-                f'--from-nodes "{",".join(left)}"' if left else None,
-            )
-        try:
-            raise error
-        finally:
-            # Or the exception would refer to itself by its traceback.
-            del error, errands, outcomes, failures
-
-    def _take_most_urgent(self, errors: list[BaseException]) -> BaseException:
-        """Take the first error out or, where a run goes on, one that may be in no group."""
-        first = errors.pop(0)
-        urgent = [each for each in errors if not isinstance(each, Exception)]
-        if not (self._options.keep_going and urgent and isinstance(first, Exception)):
-            return first
-        # The others have been logged when they came.
-        self._logger.error("Another error of this run: %s", described(first))
-        errors[errors.index(urgent[0])] = first
-        return urgent[0]
-
-
-def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of the runner that are not as they are by default."""
-    return {
-        each.name: arguments[each.name]
-        for each in inspect.signature(ParallelRunner).parameters.values()
-        if arguments[each.name] is not each.default and arguments[each.name] != each.default
-    }
-
-
-def _done(pipeline: Pipeline, errands: Errands | None) -> list[Node]:
-    return [] if errands is None else [pipeline.nodes[step] for step in errands.done]
-
-
-def _are_all(failures: dict[str, BaseException], count: int) -> TypeGuard[dict[str, Exception]]:
-    """True if nothing went wrong but nodes, by exceptions that may be in a group."""
-    return len(failures) == count and all(isinstance(e, Exception) for e in failures.values())
+    def _start_method(self) -> str:
+        method: str = self._options.start_method
+        return method

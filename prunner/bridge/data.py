@@ -214,6 +214,26 @@ class Store(Protocol):
         """Remove it."""
 
 
+class ComparingStore(Protocol):
+    """Where a ``Shelf`` has the objects of its step."""
+
+    def put(self, value: Any, *, unless: DataRef | None = None) -> DataRef:
+        """Make an object available, unless it is there and the same."""
+
+    def get(self, ref: DataRef) -> Any:
+        """Load an object."""
+
+    def release(self, ref: DataRef) -> None:
+        """Remove it."""
+
+
+class DataStore(Store, Protocol):
+    """The in-memory data of a run, as the parent has it."""
+
+    def close(self) -> None:
+        """The run has ended."""
+
+
 class ExchangeDataset(MemoryDataset):
     """What stands for a ``MemoryDataset``: loads from and saves to the exchange.
 

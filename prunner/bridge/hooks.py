@@ -19,7 +19,7 @@ from prunner.errors import DataTransferError
 if TYPE_CHECKING:
     from pluggy import PluginManager
 
-    from prunner.bridge.data import Exchange
+    from prunner.bridge.data import Store
     from prunner.bridge.refs import DataRef
     from prunner.bridge.shelf import Shelf
 
@@ -234,7 +234,7 @@ class HookDesk:
         self,
         hook_manager: PluginManager,
         known: Mapping[str, Any],
-        exchange: Exchange,
+        exchange: Store,
     ) -> None:
         self.failures = Failures()
         self._hook_manager = hook_manager

@@ -181,6 +181,7 @@ class Failed(NamedTuple):
         may_retry: Whether the step may be tried again after that.
         seconds: How long it took.
         times: How long its parts took.
+        host: The machine of the worker, if that is another one.
     """
 
     step: int
@@ -191,6 +192,7 @@ class Failed(NamedTuple):
     may_retry: bool = False
     seconds: float | None = None
     times: StepTimes | None = None
+    host: str = ""
 
 
 class Printed(NamedTuple):

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from prunner.bridge.data import Exchange
+from prunner.bridge.data import ComparingStore
 from prunner.bridge.refs import DataRef
 
 
@@ -36,7 +36,7 @@ class Shelf:
         exchange: The data files of the run.
     """
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: ComparingStore) -> None:
         self._exchange = exchange
         self._entries: dict[int, _Entry] = {}
 

@@ -20,6 +20,7 @@ class StepPolicy:
         retry_delay: Seconds between the first failure and the second try.
         retry_backoff: How many times longer each further delay is than the one before.
         timeout: Seconds that a try may take; ``None`` for no limit.
+        resources: What a worker of a cluster has to have for it, and how much of it.
     """
 
     retries: int = 0
@@ -27,6 +28,7 @@ class StepPolicy:
     retry_delay: float = 0.0
     retry_backoff: float = 2.0
     timeout: float | None = None
+    resources: Mapping[str, float] = field(default_factory=dict)
 
     def delay(self, failures: int) -> float:
         """Seconds to wait before the next try.

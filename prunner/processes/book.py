@@ -16,6 +16,7 @@ import cloudpickle
 
 from prunner import kedro_internals
 from prunner.bridge.culprit import explain
+from prunner.errors import DataTransferError
 
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
@@ -195,3 +196,22 @@ def _why_stuck(node: Node, used: Iterable[str], stuck: dict[str, str]) -> str | 
     if MAIN_TAG in node.tags:
         return f"it is tagged '{MAIN_TAG}'"
     return next((f"dataset '{name}': {stuck[name]}" for name in used if name in stuck), None)
+
+
+def unpickled(what: str, pickled: Any) -> Any:
+    """Make of a part of the book what it was, in a worker.
+
+    Args:
+        what: What it was, for the error.
+        pickled: The part.
+
+    Raises:
+        DataTransferError: If it cannot be unpickled here.
+    """
+    try:
+        return pickle.loads(pickled)
+    except Exception as error:
+        raise DataTransferError(
+            f"{what} could not be unpickled in a worker: {type(error).__name__}: {error}. Tag the "
+            f"node with '{MAIN_TAG}' to run it in the main process."
+        ) from error

@@ -17,6 +17,7 @@ from multiprocessing import spawn
 from typing import Any
 
 _here = threading.local()
+_names: list[str] = []  # beginnings of the names of processes that others start for us
 _lock = threading.Lock()
 _users = 0
 _original = spawn.get_preparation_data
@@ -28,15 +29,38 @@ def not_imported() -> Iterator[None]:
 
     Processes that other threads start at the same time are as they always are.
     """
+    with _in_use():
+        _here.active = True
+        try:
+            yield
+        finally:
+            _here.active = False
+
+
+@contextlib.contextmanager
+def not_imported_by(name: str) -> Iterator[None]:
+    """Within this context, processes with such a name do not import the main module.
+
+    Args:
+        name: What their names begin with. For those that a library starts, on threads of its own.
+    """
+    with _in_use():
+        _names.append(name)
+        try:
+            yield
+        finally:
+            _names.remove(name)
+
+
+@contextlib.contextmanager
+def _in_use() -> Iterator[None]:
     global _users
     with _lock:
         _users += 1
         spawn.get_preparation_data = _preparation_data
-    _here.active = True
     try:
         yield
     finally:
-        _here.active = False
         with _lock:
             _users -= 1
             if not _users:
@@ -45,7 +69,7 @@ def not_imported() -> Iterator[None]:
 
 def _preparation_data(name: str) -> dict[str, Any]:
     data: dict[str, Any] = _original(name)
-    if getattr(_here, "active", False):
+    if getattr(_here, "active", False) or name.startswith(tuple(_names)):
         data.pop("init_main_from_name", None)
         data.pop("init_main_from_path", None)
     return data

@@ -71,17 +71,8 @@ class ProjectState:
             Exception: Whatever the project's ``settings`` module raises when it is imported.
         """
         self._restore_process()
-        if self.package_name is None:
-            return
-        from kedro.framework import project
-
-        project.configure_project(self.package_name)
-        # Kedro swallows an import error of settings.py unless it is asked to validate it; where
-        # there is no such file, it would say so again in every worker.
-        if importlib.util.find_spec(f"{self.package_name}.settings") is not None:
-            project.validate_settings()
-        if self.requested_pipelines is not None:
-            request_pipelines(self.requested_pipelines)
+        if self.package_name is not None:
+            configure(self.package_name, self.requested_pipelines)
 
     def _restore_process(self) -> None:
         os.chdir(self.folder)
@@ -92,6 +83,27 @@ class ProjectState:
         for name, value in self.environ.items():
             if os.environ.get(name) != value:
                 os.environ[name] = value
+
+
+def configure(package_name: str, requested_pipelines: tuple[str, ...] | None = None) -> None:
+    """Configure a project in this process.
+
+    Args:
+        package_name: The project's package.
+        requested_pipelines: The pipelines that the session asked for, ``None`` for all.
+
+    Raises:
+        Exception: Whatever the project's ``settings`` module raises when it is imported.
+    """
+    from kedro.framework import project
+
+    project.configure_project(package_name)
+    # Kedro swallows an import error of settings.py unless it is asked to validate it; where
+    # there is no such file, it would say so again in every worker.
+    if importlib.util.find_spec(f"{package_name}.settings") is not None:
+        project.validate_settings()
+    if requested_pipelines is not None:
+        request_pipelines(requested_pipelines)
 
 
 def request_pipelines(names: tuple[str, ...] | None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import threading
 from collections.abc import Callable, Mapping
 from time import perf_counter
@@ -34,9 +33,8 @@ from prunner.bridge.prints import end_lines
 from prunner.bridge.refs import DataRef
 from prunner.bridge.shelf import Shelf
 from prunner.bridge.worker_hooks import local_hook_manager
-from prunner.errors import DataTransferError
 from prunner.planning.policy import is_one_of
-from prunner.processes.book import MAIN_TAG, PackedNode, RunBook, datasets_of, unpack_node
+from prunner.processes.book import PackedNode, RunBook, datasets_of, unpack_node, unpickled
 from prunner.processes.orders import Orders
 
 
@@ -134,9 +132,9 @@ class StepRunner:
         if self._book is None:
             with self._logs.kept():
                 book: RunBook = self._exchange.get(self._begin.book)
-                self._catalog = _unpickle("the catalog", book.catalog)
+                self._catalog = unpickled("the catalog", book.catalog)
                 if self._begin.worker_hooks is not None:
-                    plugins = _unpickle("the hooks of workers", self._begin.worker_hooks)
+                    plugins = unpickled("the hooks of workers", self._begin.worker_hooks)
                     local = local_hook_manager(plugins)
                     self._relay = HookRelay(self._begin.hooks, self._ask, local)
                     self._watch = PhaseWatch(self._relay)
@@ -167,12 +165,12 @@ class StepRunner:
     def _node(self, packed: PackedNode) -> Node:
         if packed.function is None:
             with self._logs.kept():
-                node: Node = _unpickle("the node", packed.rest)
+                node: Node = unpickled("the node", packed.rest)
             return node
         if packed.function not in self._functions:
             assert self._book is not None
             with self._logs.kept():
-                function = _unpickle("the node", self._book.functions[packed.function])
+                function = unpickled("the node", self._book.functions[packed.function])
             self._functions[packed.function] = function
         return unpack_node(packed, self._functions[packed.function])
 
@@ -181,7 +179,7 @@ class StepRunner:
         if known or name not in book.datasets:
             return
         with self._logs.kept():
-            dataset = _unpickle(f"dataset '{name}'", book.datasets[name])
+            dataset = unpickled(f"dataset '{name}'", book.datasets[name])
         kedro_internals.add_dataset(self._catalog, name, dataset)
 
     def _ask(self, call: HookCall) -> HookReply:
@@ -229,13 +227,3 @@ def serve_steps(orders: Orders, link: Link, logs: LogRelay, host: Host) -> None:
                 link.send(host.at_rest())
             case _:  # STOP
                 return
-
-
-def _unpickle(what: str, pickled: Any) -> Any:
-    try:
-        return pickle.loads(pickled)
-    except Exception as error:
-        raise DataTransferError(
-            f"{what} could not be unpickled in a worker: {type(error).__name__}: {error}. Tag the "
-            f"node with '{MAIN_TAG}' to run it in the main process."
-        ) from error

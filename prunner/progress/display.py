@@ -9,9 +9,8 @@ import time
 from collections.abc import Iterator
 
 from prunner.journal import Journal
-from prunner.planning.scheduler import Scheduler
 from prunner.progress.estimate import Expectation, durations, seconds_left
-from prunner.progress.snapshot import Snapshot, running_seconds, take
+from prunner.progress.snapshot import Snapshot, Standing, running_seconds, take
 from prunner.progress.terminal import Terminal
 
 _INTERVAL = 1 / 3  # seconds between two drawings
@@ -21,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def shown(
-    terminal: Terminal | None, scheduler: Scheduler, journal: Journal, workers: int
+    terminal: Terminal | None, scheduler: Standing, journal: Journal, workers: int
 ) -> Iterator[None]:
     """Within this context a run is shown on a terminal; nothing of that is left afterwards.
 
@@ -47,7 +46,7 @@ def shown(
 
 class _Display:
     def __init__(
-        self, terminal: Terminal, scheduler: Scheduler, journal: Journal, workers: int
+        self, terminal: Terminal, scheduler: Standing, journal: Journal, workers: int
     ) -> None:
         self.end = threading.Event()
         self._terminal = terminal

@@ -2,10 +2,35 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Collection
+from typing import NamedTuple, Protocol
 
 from prunner.journal import Journal
-from prunner.planning.scheduler import Scheduler
+from prunner.planning.plan import RunPlan
+
+
+class Standing(Protocol):
+    """What has become of the steps of a run; a ``Scheduler``, or a ``ClusterState``.
+
+    Attributes:
+        plan: The plan of the run.
+        running: The steps that run, by their worker.
+        done: Those that have ended well.
+        failed: Those that have failed for good.
+        skipped: Those that will not run because of these.
+        stopping: Whether nothing more will start.
+    """
+
+    plan: RunPlan
+    running: dict[int, int]
+    done: set[int]
+    failed: set[int]
+    skipped: set[int]
+    stopping: bool
+
+    @property
+    def waiting(self) -> Collection[int]:
+        """Those that will be tried again."""
 
 
 class Running(NamedTuple):
@@ -50,7 +75,7 @@ class Snapshot(NamedTuple):
     free: int | None = None
 
 
-def running_seconds(scheduler: Scheduler, journal: Journal, now: float) -> dict[int, float]:
+def running_seconds(scheduler: Standing, journal: Journal, now: float) -> dict[int, float]:
     """For each step that runs: since how many seconds, the longest first.
 
     Args:
@@ -64,7 +89,7 @@ def running_seconds(scheduler: Scheduler, journal: Journal, now: float) -> dict[
 
 
 def take(
-    scheduler: Scheduler,
+    scheduler: Standing,
     journal: Journal,
     running: dict[int, float],
     elapsed: float,

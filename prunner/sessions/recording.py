@@ -103,7 +103,7 @@ class Recording:
                 nodes=node_records(traced, self._run.started, self._keeper.scrubber.text),
                 memory=memory_samples(traced.journal),
                 memory_total=traced.journal.memory_total,
-                pids=dict(traced.pids),
+                pids={worker: pid for worker, (_, pid) in traced.processes.items()},
             )
 
     def note(self, **what: Any) -> None:

@@ -75,6 +75,7 @@ class NodeRecord:
         outcome: How it ended.
         worker: The number of the worker where it ran last; -1 for the main process, ``None`` if it
             did not run.
+        host: The machine where that worker is, if it is not that of the run.
         pid: Id of that process.
         queued: When all that it depends on was there (or the run began).
         started: When its last try began.
@@ -97,6 +98,7 @@ class NodeRecord:
     parents: tuple[int, ...] = ()
     outcome: Outcome = Outcome.NOT_RUN
     worker: int | None = None
+    host: str | None = None
     pid: int | None = None
     queued: float | None = None
     started: float | None = None

@@ -144,6 +144,7 @@ def _node_details(node: NodeRecord) -> list[Any]:
         [[t.worker, t.started, t.ended, t.error] for t in node.tries],
         node.error,
         node.pinned,
+        node.host,
     ]
 
 
@@ -225,9 +226,10 @@ def _run(row: tuple[Any, ...]) -> RunRecord:
 
 def _node(row: tuple[Any, ...], details: Sequence[Any]) -> NodeRecord:
     _, step, name, outcome, worker, started, ended, peak_memory = row
-    function, source, parents, pid, queued, loads, run_seconds, saves, tries, error, pinned = (
+    function, source, parents, pid, queued, loads, run_seconds, saves, tries, error, *places = (
         details
     )
+    pinned, host = (*places, None)[:2]
     return NodeRecord(
         step=step,
         name=name,
@@ -247,4 +249,5 @@ def _node(row: tuple[Any, ...], details: Sequence[Any]) -> NodeRecord:
         tries=tuple(Try(*each) for each in tries),
         error=error,
         pinned=pinned,
+        host=host,
     )

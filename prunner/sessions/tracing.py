@@ -32,7 +32,7 @@ class Traced(NamedTuple):
         outcomes: What went wrong.
         done: The steps that are done.
         needs: How much memory steps needed, in bytes.
-        pids: The processes of workers, by their number.
+        processes: The workers by their number: their machine, if it is another one, and process.
         catalog: The real catalog.
     """
 
@@ -43,7 +43,7 @@ class Traced(NamedTuple):
     outcomes: Outcomes
     done: frozenset[int]
     needs: Mapping[int, int]
-    pids: Mapping[int, int]
+    processes: Mapping[int, tuple[str | None, int]]
     catalog: Any
 
 
@@ -98,8 +98,16 @@ class _Maker:
         )
 
     def _of_try(self, last: Attempt) -> dict[str, Any]:
-        pid = os.getpid() if last.worker == PARENT else self._run.pids.get(last.worker)
-        known = {"worker": last.worker, "pid": pid, "started": last.started, "ended": last.ended}
+        host, pid = self._run.processes.get(last.worker, (None, None))
+        if last.worker == PARENT:
+            pid = os.getpid()
+        known = {
+            "worker": last.worker,
+            "host": host,
+            "pid": pid,
+            "started": last.started,
+            "ended": last.ended,
+        }
         if last.times is None:
             return known
         began, seconds, loads, saves = last.times

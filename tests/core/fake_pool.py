@@ -17,7 +17,6 @@ from types import MappingProxyType
 from typing import Any
 
 from prunner import ParallelRunner
-from prunner.bridge.data import Exchange
 from prunner.bridge.messages import (
     BeginRun,
     Failed,
@@ -30,13 +29,11 @@ from prunner.bridge.messages import (
     RunSteps,
     WorkerGone,
 )
-from prunner.bridge.refs import DataRef
 from prunner.dispatcher import Dispatcher
-from prunner.errands import Errands
 from prunner.events import Abort, RunHere
-from prunner.execution import Execution
-from prunner.planning.plan import RunPlan
+from prunner.execution import Prepared
 from prunner.planning.scheduler import Scheduler
+from prunner.process_execution import ProcessExecution
 from prunner.processes.orders import STOP, Orders
 from prunner.processes.steps import serve_steps
 from tests.core.invariants import validate
@@ -232,13 +229,13 @@ class FakeRunner(ParallelRunner):
         self.ran_there: list[int] = []
         self.pinned: set[int] = set()
 
-    def _execution(self, *args: Any) -> Execution:
+    def _execution(self, *args: Any) -> FakeExecution:
         execution = FakeExecution(self._options, *args[:3], run_id=args[3], logger=self._logger)
         execution.runner = self
         return execution
 
 
-class FakeExecution(Execution):
+class FakeExecution(ProcessExecution):
     """A run on fake processes, as its runner wants it.
 
     Attributes:
@@ -247,15 +244,10 @@ class FakeExecution(Execution):
 
     runner: FakeRunner
 
-    def _execute(
-        self,
-        plan: RunPlan,
-        errands: Errands,
-        exchange: Exchange,
-        begin: BeginRun,
-        refs: dict[str, DataRef],
-    ) -> None:
+    def _execute(self, run: Prepared) -> None:
         # As the real one, step by step.
+        plan, errands, exchange, refs = run.plan, run.errands, run.exchange, run.refs
+        begin = self._begin(run)
         workers = plan.workers_needed(self._options.max_workers)
         pool = FakePool(workers, self.runner.random, self.runner.deaths)
         scheduler = Scheduler(plan, self._policy)

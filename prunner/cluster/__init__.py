@@ -1,0 +1,1 @@
+"""``DaskRunner``: the nodes of a pipeline as the tasks of a Dask cluster."""

@@ -1,0 +1,90 @@
+"""The cluster of a run: joined, taken as it is, or made for it.
+
+Everything about addresses, encryption and time limits is Dask's own, with its configuration and
+its environment variables.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import dask
+from distributed import Client, LocalCluster
+
+from prunner.cluster.options import ClusterOptions
+from prunner.errors import ClusterError
+from prunner.processes.main_module import not_imported_by
+
+_WORKERS = "Dask Worker process"  # what Dask calls the processes that it starts
+
+_logger = logging.getLogger("kedro.runner.prunner")
+
+
+@contextlib.contextmanager
+def connected(options: ClusterOptions) -> Iterator[Client]:
+    """Within this context there is a client of the cluster that the options name.
+
+    Args:
+        options: The runner's.
+
+    Raises:
+        ClusterError: If the cluster cannot be reached.
+    """
+    with contextlib.ExitStack() as stack:
+        if options.client is not None:
+            if options.client.status != "running":
+                raise ClusterError(f"The Dask client is {options.client.status}, not running.")
+            yield options.client
+            return
+        target = _target(options, stack)
+        client = stack.enter_context(_client(target, options))
+        yield client
+
+
+def _target(options: ClusterOptions, stack: contextlib.ExitStack) -> dict[str, Any]:
+    """What a client is told of the cluster; one is started if there is none."""
+    if options.cluster is not None:
+        return {"address": options.cluster}
+    if options.scheduler_file is not None:
+        return {"scheduler_file": options.scheduler_file}
+    address = options.address or dask.config.get("scheduler-address", None)
+    if address is not None:
+        return {"address": address}
+    return {"address": stack.enter_context(_local(options))}
+
+
+@contextlib.contextmanager
+def _client(target: dict[str, Any], options: ClusterOptions) -> Iterator[Client]:
+    where = target.get("address", target.get("scheduler_file"))
+    limit = {} if options.connect_timeout is None else {"timeout": options.connect_timeout}
+    try:
+        client = Client(**target, **limit, set_as_default=False, name="prunner")
+    except (OSError, TimeoutError, ValueError, TypeError, RuntimeError) as error:
+        raise ClusterError(
+            f"No Dask scheduler answers at {where}: {type(error).__name__}: {error}\nCheck that it "
+            "runs, that this machine can reach it, and that both use the same protocol (tcp:// or "
+            "tls:// with its certificates)."
+        ) from error
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+@contextlib.contextmanager
+def _local(options: ClusterOptions) -> Iterator[LocalCluster]:
+    """A cluster of processes of this machine, for one run."""
+    # As in ParallelRunner: a script needs no guard around its main part.
+    with not_imported_by(_WORKERS):
+        with LocalCluster(
+            n_workers=options.max_workers,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            # What it has to say of nodes that fail, the run says.
+            silence_logs=logging.CRITICAL,
+        ) as cluster:
+            yield cluster

@@ -1,0 +1,485 @@
+"""The loop of a run on a cluster: what workers say in, tasks and errands out.
+
+Dask decides what runs where and when. This submits the graph, hears what has happened, and has
+the calling thread do what belongs there: hooks, log records, steps that stay in the main process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import queue
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from time import time
+from typing import TYPE_CHECKING, Any
+
+from distributed import KilledWorker
+from distributed.utils import TimeoutError as DaskTimeoutError
+
+from prunner.bridge.messages import Failed, Finished, Printed
+from prunner.bridge.refs import DataRef
+from prunner.cluster import steps
+from prunner.cluster.deaths import Deaths
+from prunner.cluster.exchange import ClusterExchange
+from prunner.cluster.graph import Graph, Key
+from prunner.cluster.messages import (
+    Asked,
+    Began,
+    Died,
+    Overdue,
+    Post,
+    Refused,
+    StepDone,
+    StepFailed,
+    StepFault,
+)
+from prunner.cluster.plugin import GiveUpPlugin
+from prunner.cluster.state import ClusterDecision, ClusterState, Submit
+from prunner.cluster.submission import submit
+from prunner.errors import ClusterError, NodeTimeout, WorkerDied, WorkerStartError
+from prunner.events import (
+    Abort,
+    AnswerHook,
+    End,
+    Errand,
+    HandleLog,
+    NoteDeath,
+    NoteDone,
+    NoteError,
+    NoteFailed,
+    NoteFailedHere,
+    RanHere,
+    ReleaseDataset,
+    RunHere,
+)
+from prunner.journal import Journal
+from prunner.planning.decisions import PARENT, GiveUp, Release, Retry, Start
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+_GLANCE = 0.5  # seconds between two looks at what still runs, when nothing more is to start
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A worker has said something."""
+
+    address: str
+    post: bytes
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A task whose end this process waits for has ended, or never will."""
+
+    key: Key
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """The time has come to try a step of the main process again."""
+
+    step: int
+
+
+class ClusterDispatcher:
+    """One run.
+
+    Args:
+        client: Dask's.
+        state: What has happened.
+        graph: Makes the tasks.
+        exchange: The in-memory data of the run.
+        refs: In-memory data of this process.
+        token: The run.
+        package: The project's package, for errors.
+        journal: Where it is noted what happens when.
+
+    Attributes:
+        errands: What the calling thread has to do, in order; the last one is an ``End``.
+        inbox: Where events arrive.
+        processes: Host and process id of each worker, by its number.
+    """
+
+    def __init__(  # noqa: PLR0913 - the parts of a run, made apart from it
+        self,
+        client: Client,
+        state: ClusterState,
+        graph: Graph,
+        exchange: ClusterExchange,
+        *,
+        refs: Mapping[str, DataRef],
+        token: str,
+        package: str | None,
+        journal: Journal,
+    ) -> None:
+        self.errands: queue.SimpleQueue[Errand] = queue.SimpleQueue()
+        self.inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.processes: dict[int, tuple[str, int]] = {}
+        self._client = client
+        self._state = state
+        self._graph = graph
+        self._exchange = exchange
+        self._refs = dict(refs)
+        self._token = token
+        self._package = package
+        self._journal = journal
+        self._journal.sizes.update({name: ref.size for name, ref in refs.items()})
+        self._deaths = Deaths()
+        self._wanted: dict[Key, set[int]] = {}
+        self._numbers: dict[tuple[str, int], int] = {}  # of workers: by address and thread
+        self._addresses: dict[int, str] = {}
+        self._asked: dict[int, int] = {}  # number of the question that a worker waits for
+        self._offsets: dict[str, float] = {}  # between clocks, in seconds, by address
+        self._has_stopped = False
+        self._plugins: list[str] = []
+
+    @property
+    def is_complete(self) -> bool:
+        """True if all steps have ended well."""
+        return len(self._state.done) == len(self._state.plan.steps)
+
+    def futures(self) -> Iterable[Future]:
+        """What Dask still keeps for this process."""
+        return list(self._exchange.held.values())
+
+    def plugins(self, first: str) -> Iterable[str]:
+        """The names of the worker plugins of the run."""
+        return [*self._plugins, first]
+
+    # --- in the client's own event loop -------------------------------------------------------
+
+    def hear(self, event: tuple[float, Any]) -> None:
+        """Take what Dask hands on of a worker's messages."""
+        said = event[1]
+        self.inbox.put(Heard(said["worker"], said["post"], time()))
+
+    # --- on the dispatcher's thread -----------------------------------------------------------
+
+    def run(self) -> None:
+        """Go on until nothing runs and nothing more will."""
+        try:
+            self._follow(self._state.begin())
+            while not self._state.finished:
+                event = self._next_event()
+                if isinstance(event, Abort):
+                    break
+                self._handle(event)
+                if self._state.stopping:
+                    self._stop()
+        except BaseException as error:
+            self.errands.put(NoteError(error))
+        finally:
+            self.errands.put(End())
+
+    def _next_event(self) -> Any:
+        if not self._has_stopped:
+            return self.inbox.get()
+        with contextlib.suppress(queue.Empty):
+            return self.inbox.get(timeout=_GLANCE)
+        self._look_what_runs()
+        return None
+
+    def _handle(self, event: Any) -> None:
+        match event:
+            case Heard():
+                self._hear(event)
+            case Settled(key, status):
+                self._note_settled(key, status)
+            case RanHere():
+                self._note_ran_here(event)
+            case Due(step):
+                self.errands.put(RunHere(step))
+
+    def _hear(self, heard: Heard) -> None:
+        post = Post(*pickle.loads(heard.post))
+        late = heard.at - post.sent
+        self._offsets[heard.address] = min(late, self._offsets.get(heard.address, late))
+        for thread, message in post.messages:
+            self._take(heard.address, self._number(heard.address, thread), message)
+
+    def _take(self, address: str, worker: int, message: Any) -> None:
+        match message:
+            case Began(step, pid, host):
+                self.processes[worker] = host, pid
+                self._exchange.runs_at[step] = address
+                self._state.step_began(worker, step)
+                self._journal.order(step, time())
+            case StepDone():
+                self._finish(address, worker, message)
+            case StepFault():
+                self._fail(address, worker, message)
+            case dict():  # a log record
+                self.errands.put(HandleLog(worker, message))
+            case Printed():
+                self.errands.put(message)
+            case Asked(number, call):
+                self._asked[worker] = number
+                self.errands.put(AnswerHook(worker, call))
+            case Overdue():
+                self._end_overdue(address, worker, message)
+            case Died():
+                self._deaths.note(message)
+            case Refused():
+                self._refuse(address, message)
+
+    def _finish(self, address: str, worker: int, done: StepDone) -> None:
+        times = done.times._replace(began=done.times.began + self._offsets[address])
+        refs = {name: DataRef(name, None, size) for name, size in done.sizes.items()}
+        finished = Finished(done.step, refs, done.seconds, times)
+        self._journal.end(worker, finished, time())
+        self._journal.sizes.update(done.sizes)
+        is_new = done.step not in self._state.done
+        for name in done.sizes:
+            self._exchange.places[name] = self._graph.places[name]
+        decisions = self._state.step_finished(worker, done.step)
+        if is_new:
+            self.errands.put(NoteDone(done.step, refs))
+        self._follow(decisions)
+
+    def _fail(self, address: str, worker: int, fault: StepFault) -> None:
+        times = fault.times._replace(began=fault.times.began + self._offsets[address])
+        host, pid = self.processes.get(worker, ("", 0))
+        failed = Failed(fault.step, fault.failure, fault.phase, pid, seconds=fault.seconds)
+        failed = failed._replace(times=times, host=host)
+        self._journal.end(worker, failed, time(), failed=True)
+        if fault.delay is not None:
+            self._state.step_retried(worker, fault.step)
+            self.errands.put(NoteFailed(failed, Retry(fault.step, fault.delay)))
+            return
+        decisions = self._state.step_failed(worker, fault.step)
+        self.errands.put(NoteFailed(failed, _given_up(decisions)))
+        self._follow(decisions)
+
+    def _note_ran_here(self, ran: RanHere) -> None:
+        self._journal.end(PARENT, ran, time(), failed=ran.failed)
+        if ran.failed:
+            if ran.may_retry and self._may_retry_here(ran.step):
+                return
+            decisions = self._state.step_failed(PARENT, ran.step)
+            self.errands.put(NoteFailedHere(ran.step, _given_up(decisions)))
+            self._follow(decisions)
+            return
+        plan = self._state.plan
+        if ran.unshareable:
+            self._state.pin(s.index for s in plan.steps if not ran.unshareable.isdisjoint(s.inputs))
+        self._refs.update(ran.outputs)
+        self._journal.sizes.update({name: ref.size for name, ref in ran.outputs.items()})
+        decisions = self._state.step_finished(PARENT, ran.step)
+        self.errands.put(NoteDone(ran.step, {}))
+        self._no_longer_wanted({ran.step})
+        self._follow(decisions)
+
+    def _may_retry_here(self, step: int) -> bool:
+        """Try a step of the main process again, if its policy says so."""
+        policy = self._graph.policy_of(step)
+        tries = len(self._journal.attempts.get(step, ()))
+        if tries > policy.retries:
+            return False
+        delay = policy.delay(tries)
+        self.errands.put(NoteFailedHere(step, Retry(step, delay)))
+        timer = threading.Timer(delay, self.inbox.put, (Due(step),))
+        timer.daemon = True
+        timer.start()
+        return True
+
+    def _end_overdue(self, address: str, worker: int, overdue: Overdue) -> None:
+        """Let a process end that works on a step for too long; Dask starts another one."""
+        step = overdue.step
+        policy = self._graph.policy_of(step)
+        host, _ = self.processes.get(worker, ("", 0))
+        name = self._state.plan.steps[step].name
+        error = NodeTimeout(name, policy.timeout, overdue.pid, overdue.frames, host=host)
+        tries = self._deaths.count(step)
+        if tries <= policy.retries and not self._state.stopping:
+            self._journal.die(worker, step, time())
+            self._state.step_retried(worker, step)
+            outcome: Retry | GiveUp = Retry(step, 0.0)
+            decisions: list[ClusterDecision] = []
+        else:
+            self._journal.die(worker, step, time())
+            decisions = self._state.step_failed(worker, step)
+            outcome = _given_up(decisions)
+            # Before it ends: Dask would run it again.
+            plugin = GiveUpPlugin(self._token, step)
+            self._client.register_plugin(plugin, name=plugin.name)
+            self._plugins.append(plugin.name)
+        self.errands.put(NoteDeath(error, step, outcome))
+        self._call(steps.answer, self._token, overdue.number, None, worker=address)
+        self._follow(decisions)
+
+    def _refuse(self, address: str, refused: Refused) -> None:
+        if self._state.stopping:
+            return
+        self.errands.put(NoteError(refusal(self._package, address, refused)))
+        self._state.stop()
+
+    def _note_settled(self, key: Key, status: str) -> None:
+        """A task has ended; what has not been heard of by then is Dask's to tell."""
+        future = self._exchange.held.get(key)
+        if future is None or status == "finished" or self._has_stopped:
+            return
+        if status in ("cancelled", "lost"):
+            if not self._state.stopping:
+                self._lose(status)
+            return
+        error = future.exception(timeout=10)
+        if isinstance(error, StepFailed):
+            return  # which has been told before
+        if isinstance(error, KilledWorker):
+            self._note_killed(error)
+        elif self._graph.step_of(key) not in self._state.failed | self._state.skipped:
+            self._note_fault_of_dask(key, error)
+
+    def _lose(self, status: str) -> None:
+        address = self._client.scheduler.address if self._client.scheduler else "?"
+        self.errands.put(
+            NoteError(
+                ClusterError(
+                    f"Dask's scheduler at {address} has ended or cannot be reached any more, or "
+                    f"somebody has cancelled the run there ({status}). Nodes that still run go on "
+                    "to their end, and save nothing any more."
+                )
+            )
+        )
+        self._state.stop()
+        self._state.running.clear()
+
+    def _note_killed(self, killed: KilledWorker) -> None:
+        step = self._graph.step_of(killed.task)
+        if step is None or step in self._state.failed:
+            return
+        address = killed.last_worker.address
+        death = self._deaths.of(step)
+        host = death.host if death is not None else _host_of(address)
+        error = WorkerDied(
+            self._state.plan.steps[step].name,
+            None,
+            None if death is None else death.pid,
+            frames="" if death is None else death.frames,
+            host=host,
+            deaths=killed.allowed_failures + 1,
+        )
+        worker = next((w for w, s in self._state.running.items() if s == step), PARENT - 1)
+        self._journal.die(worker, step, time())
+        decisions = self._state.step_failed(worker, step)
+        self.errands.put(NoteDeath(error, step, _given_up(decisions)))
+        self._follow(decisions)
+
+    def _note_fault_of_dask(self, key: Key, error: BaseException | None) -> None:
+        """Dask could not run a task, or not hand on its data."""
+        step = self._graph.step_of(key)
+        names = "a task" if step is None else f"node '{self._state.plan.steps[step].name}'"
+        told = ClusterError(
+            f"Dask could not run {names}, or what it depends on: {type(error).__name__}: {error}"
+        )
+        told.__cause__ = error
+        self.errands.put(NoteError(told))
+        if step is None:
+            self._state.stop()
+            return
+        self._follow(self._state.step_failed(PARENT - 1, step))
+
+    # --- decisions ----------------------------------------------------------------------------
+
+    def _follow(self, decisions: Iterable[ClusterDecision]) -> None:
+        for decision in decisions:
+            match decision:
+                case Submit(batch):
+                    self._submit(batch)
+                case Start(step):
+                    self._journal.order(step, time())
+                    self.errands.put(RunHere(step))
+                case Release(dataset):
+                    self._refs.pop(dataset, None)
+                    self.errands.put(ReleaseDataset(dataset))
+                case GiveUp(_, skipped):
+                    self._no_longer_wanted(set(skipped))
+
+    def _submit(self, batch: tuple[int, ...]) -> None:
+        before = self._state.submitted | self._state.done
+        made = self._graph.batch(batch, self._refs, self._exchange.held, before)
+        for key, wanting in made.wanted.items():
+            self._wanted.setdefault(key, set()).update(wanting)
+        for key, future in submit(self._client, made).items():
+            self._exchange.held[key] = future
+            future.add_done_callback(self._note_end)
+        self._no_longer_wanted(set(batch))
+
+    def _note_end(self, future: Future) -> None:
+        self.inbox.put(Settled(future.key, future.status))
+
+    def _no_longer_wanted(self, ended: set[int]) -> None:
+        """Steps have gone out, or ended: what was kept for them is not needed here any more."""
+        dropped = []
+        for key, wanting in list(self._wanted.items()):
+            if not wanting.isdisjoint(ended):
+                wanting -= ended
+                if not wanting:
+                    dropped.append(key)
+                    del self._wanted[key]
+        self._exchange.drop(dropped)
+
+    # --- the end ------------------------------------------------------------------------------
+
+    def _stop(self) -> None:
+        """Let no other step begin, and nothing be made that nobody will ask for."""
+        if self._has_stopped:
+            return
+        self._has_stopped = True
+        self._look_what_runs()
+        done = {key for key, future in self._exchange.held.items() if future.status == "finished"}
+        self._client.cancel([f for k, f in self._exchange.held.items() if k not in done])
+
+    def _look_what_runs(self) -> None:
+        """Of what ran when it was heard of last, some workers may be gone."""
+        with contextlib.suppress(OSError, DaskTimeoutError):
+            running = self._client.run(steps.stop, self._token, on_error="ignore")
+            for address, threads in running.items():
+                for thread, step in threads:
+                    self._state.step_began(self._number(address, thread), step)
+            self._state.forget(
+                w
+                for w in list(self._state.running)
+                if w != PARENT and self._addresses[w] not in running
+            )
+
+    # --- workers ------------------------------------------------------------------------------
+
+    def _number(self, address: str, thread: int) -> int:
+        """The number of a thread that runs nodes."""
+        number = self._numbers.setdefault((address, thread), len(self._numbers))
+        self._addresses[number] = address
+        return number
+
+    def answer(self, worker: int, message: Any) -> None:
+        """Answer the hook call for which a worker waits; called on the calling thread."""
+        number = self._asked.pop(worker)
+        self._call(
+            steps.answer, self._token, number, tuple(message), worker=self._addresses[worker]
+        )
+
+    def _call(self, function: Any, *args: Any, worker: str) -> None:
+        self._client.run(function, *args, workers=[worker], on_error="ignore")
+
+
+def refusal(package: str | None, address: str, refused: Refused) -> WorkerStartError:
+    """Why no node can run in a worker."""
+    return WorkerStartError(
+        package,
+        f"{refused.cause} (worker {address} on host {refused.host}, Python {refused.python})",
+        refused.details,
+    )
+
+
+def _given_up(decisions: Iterable[ClusterDecision]) -> GiveUp:
+    return next(each for each in decisions if isinstance(each, GiveUp))
+
+
+def _host_of(address: str) -> str:
+    return address.rpartition("/")[2].rpartition(":")[0]

@@ -1,0 +1,140 @@
+"""In the client: in-memory data of a run, which stays on the workers until somebody asks for it.
+
+Takes the place of ``bridge.data.Exchange`` for hooks, pinned steps and the catalog: a ``path`` is
+the name of a dataset, or of an object that a worker lends to a hook.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from prunner.bridge.hooks import StaysWithNode
+from prunner.bridge.packing import pack, unpack
+from prunner.bridge.refs import DataRef
+from prunner.cluster import steps
+from prunner.cluster.graph import Key, Place
+from prunner.cluster.lending import LENT, packed_or_named
+from prunner.errors import DataTransferError
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+_RELEASED = "in-memory data has been released: the last node that loads it has ended"
+
+
+class ClusterExchange:
+    """The in-memory data of one run.
+
+    Args:
+        client: Dask's.
+        token: The run.
+        makers: The step that makes each dataset.
+    """
+
+    folders: tuple[str, ...] = ()
+
+    def __init__(self, client: Client, token: str, makers: Mapping[str, int]) -> None:
+        self.held: dict[Key, Future] = {}  # what Dask keeps for this process
+        self.places: dict[str, Place] = {}  # of the datasets of steps that are done
+        self._client = client
+        self._token = token
+        self._makers = makers
+        self.runs_at: dict[int, str] = {}  # addresses of workers, by the step that ran there last
+
+    def put(self, value: Any, *, unless: DataRef | None = None) -> DataRef:
+        """Make an object of this process available to workers.
+
+        Args:
+            value: Any object that cloudpickle can pickle.
+            unless: Not used.
+
+        Returns:
+            A reference that has the object's bytes.
+
+        Raises:
+            DataTransferError: If the object cannot be pickled.
+        """
+        parts, size = pack(value)
+        return DataRef(None, b"".join(parts), size)
+
+    def get(self, ref: DataRef) -> Any:
+        """Load an object.
+
+        Args:
+            ref: What ``put`` has returned here or in a worker.
+
+        Returns:
+            A private copy.
+
+        Raises:
+            DataTransferError: If it is not there any more, or cannot be made again here.
+        """
+        if ref.inline is not None:
+            return _unpacked(ref.inline)
+        assert ref.path is not None
+        packed = self._lent(ref.path) if ref.path.startswith(LENT) else self._of(ref.path)
+        if packed is None:
+            raise DataTransferError(_RELEASED)
+        return StaysWithNode(packed) if isinstance(packed, str) else _unpacked(packed)
+
+    def _lent(self, path: str) -> bytes | str | None:
+        """What a worker lends to a hook."""
+        address = path.partition("@")[2]
+        lent: bytes | str | None = self._call(steps.lend, self._token, path, None, worker=address)
+        return lent
+
+    def _of(self, dataset: str) -> bytes | str | None:
+        """What a dataset holds, which Dask has, or a step that has not ended yet."""
+        found = self._fetch(self.places[dataset]) if dataset in self.places else None
+        step = self._makers.get(dataset)
+        if found is None and step in self.runs_at:
+            address = self.runs_at[step]
+            found = self._call(steps.lend, self._token, dataset, step, worker=address)
+        return found
+
+    def count(self, ref: DataRef) -> None:
+        """Nothing: Dask counts."""
+
+    def release(self, ref: DataRef) -> None:
+        """Nothing: Dask releases what no task needs."""
+
+    def close(self) -> None:
+        """Let go of all that Dask keeps for this process."""
+        for future in self.held.values():
+            future.release()
+        self.held.clear()
+
+    def drop(self, keys: Iterable[Key]) -> None:
+        """Let go of some of it."""
+        for key in keys:
+            future = self.held.pop(key, None)
+            if future is not None:
+                future.release()
+
+    def _fetch(self, place: Place) -> bytes | str | None:
+        future = self.held.get(place.key)
+        if future is not None:
+            value = future.result()  # made again by Dask, if its worker has died
+            return packed_or_named(value if place.position is None else value[place.position])
+        for address in self._client.who_has([place.key]).get(place.key, ()):
+            packed: bytes | str | None = self._call(
+                steps.fetch, place.key, place.position, worker=address
+            )
+            if packed is not None:
+                return packed
+        return None
+
+    def _call(self, function: Callable[..., Any], *args: Any, worker: str) -> Any:
+        found = self._client.run(function, *args, workers=[worker], on_error="ignore")
+        return found.get(worker)
+
+
+def _unpacked(packed: Any) -> Any:
+    try:
+        return unpack(memoryview(bytearray(packed)))
+    except (Exception, SystemExit) as error:
+        raise DataTransferError(
+            f"in-memory data of {len(packed)} bytes could not be unpickled in the main process: "
+            f"{type(error).__name__}: {error}"
+        ) from error

@@ -1,0 +1,431 @@
+"""What the tasks of a run do in the workers of a cluster."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from dask.sizeof import sizeof
+from distributed import rejoin, secede
+from kedro.io import MemoryDataset
+from kedro.runner import Task
+
+from prunner import kedro_internals
+from prunner.bridge.failure import Failures
+from prunner.bridge.hooks import HookRelay
+from prunner.bridge.messages import HookCall, HookReply
+from prunner.bridge.packing import unpack
+from prunner.bridge.phases import PhaseWatch
+from prunner.bridge.refs import DataRef
+from prunner.bridge.shelf import Shelf
+from prunner.bridge.worker_hooks import local_hook_manager
+from prunner.cluster import recorder
+from prunner.cluster.deadline import Deadline
+from prunner.cluster.lending import Lending, packed_or_named
+from prunner.cluster.messages import (
+    Asked,
+    Began,
+    ClusterRun,
+    Refused,
+    StepDone,
+    StepFailed,
+    StepFault,
+    StepPart,
+)
+from prunner.cluster.outbox import Outbox
+from prunner.cluster.questions import AbandonedError, Questions
+from prunner.cluster.setting_up import slot
+from prunner.planning.policy import is_one_of
+from prunner.processes.book import PackedNode, datasets_of, unpack_node, unpickled
+
+if TYPE_CHECKING:
+    from distributed import Worker
+    from kedro.pipeline.node import Node
+
+HOST = socket.gethostname()
+_HANDED_OVER = 1.0  # seconds after which Dask surely holds what a step has made
+
+runs: dict[str, WorkerRun] = {}  # those that this process knows of
+
+
+def run_step(token: str, packed: bytes, *values: Any) -> Any:
+    """What a task does: run a step of a run.
+
+    Args:
+        token: The run.
+        packed: The pickled ``StepPart``.
+        values: What it gets of other tasks.
+
+    Returns:
+        The in-memory data that it hands on.
+
+    Raises:
+        StepFailed: If the step has failed; the client knows why.
+    """
+    part = StepPart(*pickle.loads(packed))
+    run = runs.get(token)
+    if run is None:  # it has ended
+        raise StepFailed(part.step)
+    return run.run(part, values)
+
+
+def unpack_data(packed: bytes) -> Any:
+    """What a task does that stands for in-memory data of the client's."""
+    return unpack(memoryview(bytearray(packed)))
+
+
+class WorkerRun:
+    """One run, in one worker process.
+
+    Args:
+        told: What the client said of it.
+        worker: Dask's.
+        is_inside: Whether this is the client's own process.
+    """
+
+    def __init__(self, told: ClusterRun, worker: Worker, is_inside: bool) -> None:
+        self.told = told
+        self.outbox = Outbox(worker, told.topic)
+        self.questions = Questions(self.outbox, self.is_over)
+        self.lending = Lending(worker.address)
+        self.running: dict[int, int] = {}  # steps by their thread
+        self.saved: dict[tuple[int, str], MemoryDataset] = {}  # by steps that still run
+        self.ended = threading.Event()  # nobody wants to hear of the run any more
+        self.stopping = threading.Event()  # no other step is to begin
+        self.given_up: set[int] = set()
+        self.refused: Refused | None = None
+        self.saved_here: set[str] = set()
+        self.datasets: dict[str, Any] = {}
+        self._worker = worker
+        self._is_inside = is_inside
+        self._functions: dict[int, Callable[..., Any]] = {}
+        self._catalog: Any = None
+        self._hooks: Any = None
+
+    @contextmanager
+    def set_up(self) -> Iterator[None]:
+        """Within this context the process is set up for the run's project."""
+        if self._is_inside:
+            yield
+            return
+        told = self.told
+        with slot.held(told.package, told.source, told.pipelines, self._worker.local_directory):
+            recorder.apply(told.levels)
+            yield
+
+    def try_to_set_up(self) -> Refused | None:
+        """Set up the project, and say what went wrong."""
+        try:
+            with self.set_up():
+                self.refused = None
+        except BaseException as error:
+            cause, details = f"{type(error).__name__}: {error}", traceback.format_exc()
+            self.refused = Refused(HOST, sys.version.split()[0], cause, details)
+        return self.refused
+
+    def run(self, part: StepPart, values: Sequence[Any]) -> Any:
+        """Run a step, again and again if its policy says so."""
+        tries = 0
+        while not self._is_given_up(part.step):
+            tries += 1
+            result, fault = self._try(part, values, tries)
+            if fault is None:
+                return result
+            if fault.delay is None:
+                break
+            self._wait(fault.delay)
+        raise StepFailed(part.step)
+
+    def _try(self, part: StepPart, values: Sequence[Any], tries: int) -> Any:
+        """Try a step once; its result, and what went wrong."""
+        refusal = self.try_to_set_up()  # quick where it has been set up before
+        if refusal is not None:
+            self.outbox.add(refusal)
+            self.outbox.flush()
+            raise StepFailed(part.step)
+        with self.set_up():
+            thread = threading.get_ident()
+            self.running[thread] = part.step
+            self.outbox.add(Began(part.step, os.getpid(), HOST))
+            attempt = _Attempt(self, part)
+            try:
+                answer = attempt.run(values, tries)
+                # Before the task's own end: the client hears of things in their order.
+                self.outbox.add(answer)
+                self.outbox.flush()
+            finally:
+                del self.running[thread]
+            if isinstance(answer, StepFault):
+                return None, answer
+            return attempt.result(), None
+
+    def _wait(self, seconds: float) -> None:
+        """Wait before the next try; other tasks may run on this thread's place meanwhile."""
+        if seconds:
+            secede()
+            self.stopping.wait(seconds)
+            rejoin()
+
+    def _is_given_up(self, step: int) -> bool:
+        return self.stopping.is_set() or step in self.given_up
+
+    def is_over(self) -> bool:
+        """True if nobody waits for this run any more; asked by the thread of a step."""
+        return self.ended.is_set() or self._worker.status.name in ("closed", "closing", "failed")
+
+    def function(self, number: int) -> Callable[..., Any]:
+        """A function of the run's nodes."""
+        if number not in self._functions:
+            self._functions[number] = unpickled("the node", self.told.functions[number])
+        return self._functions[number]
+
+    def catalog(self) -> Any:
+        """A catalog without datasets, for one step."""
+        if self._catalog is None:
+            self._catalog = unpickled("the catalog", self.told.catalog)
+        return kedro_internals.without_datasets(self._catalog)
+
+    def local_hooks(self) -> Any:
+        """The hook manager with the hooks that run in workers; ``None`` without any."""
+        if self._hooks is None and self.told.worker_hooks is not None:
+            plugins = unpickled("the hooks of workers", self.told.worker_hooks)
+            self._hooks = local_hook_manager(plugins)
+        return self._hooks
+
+    @contextmanager
+    def logs_of(self, node: str) -> Iterator[None]:
+        """Within this context records of this thread are sent to the client."""
+        if self._is_inside:  # they are in its handlers' hands already
+            yield
+            return
+        recorder.node_logs.begin(node, self.told.levels, self.outbox)
+        try:
+            yield
+        finally:
+            recorder.node_logs.end()
+
+    def forget_saved(self, part: StepPart) -> None:
+        """A step has ended: Dask has its data soon, and until then the client may ask for it."""
+        keys = [(part.step, name) for name in part.in_memory]
+        delay = _HANDED_OVER if self.told.hooks else 0.0
+
+        def forget() -> None:
+            for key in keys:
+                self.saved.pop(key, None)
+
+        loop = self._worker.loop
+        loop.add_callback(loop.call_later, delay, forget)
+
+    def lend(self, path: str, step: int | None) -> bytes | str | None:
+        """For the client: an object that a hook asks for, or a dataset of a step that runs."""
+        if step is None:
+            return self.lending.packed(path)
+        dataset = self.saved.get((step, path))
+        return None if dataset is None else packed_or_named(dataset.load())
+
+
+class _Attempt:
+    """One try of one step.
+
+    Args:
+        run: The run.
+        part: The step.
+    """
+
+    def __init__(self, run: WorkerRun, part: StepPart) -> None:
+        self._run = run
+        self._part = part
+        self._asking = threading.Lock()
+        self._thread = threading.get_ident()
+        self._in_memory: dict[str, MemoryDataset] = {}
+        self._sizes: dict[str, int] = {}
+        self._failures = Failures()
+        self._shelf = Shelf(run.lending)
+        self._deadline = Deadline(run, part)
+        self._watch = PhaseWatch(_NoSaves(run.ended))  # for what goes wrong before there is one
+
+    def run(self, values: Sequence[Any], tries: int) -> StepDone | StepFault:
+        """Run it.
+
+        Args:
+            values: What the task gets of others.
+            tries: Which try this is, from 1.
+
+        Returns:
+            What to tell the client.
+        """
+        began = perf_counter()
+        try:
+            self._execute(values)
+        except BaseException as error:
+            failure = self._failures.capture(error)
+            delay = self._delay(error, tries)
+            seconds, phase = perf_counter() - began, self._watch.phase
+            return StepFault(self._part.step, failure, phase, seconds, self._watch.times, delay)
+        finally:
+            self._shelf.clear()
+            self._run.forget_saved(self._part)
+        seconds = perf_counter() - began
+        return StepDone(self._part.step, seconds, self._watch.times, self._sizes)
+
+    def result(self) -> Any:
+        """The in-memory data that others need."""
+        values = tuple(
+            kedro_internals.memory_value(self._in_memory[name]) for name in self._part.outputs
+        )
+        values = tuple(None if v is kedro_internals.NO_DATA else v for v in values)
+        return values[0] if len(values) == 1 else values or None
+
+    def _execute(self, values: Sequence[Any]) -> None:
+        run, part = self._run, self._part
+        relay = HookRelay(run.told.hooks, self._ask, run.local_hooks())
+        self._watch = PhaseWatch(_NoSaves(run.ended, relay))
+        relay.begin_step(part.step, self._shelf, self._failures, self._saved_so_far)
+        catalog = run.catalog()
+        node = self._node()
+        self._fill(catalog, node, values)
+        task = Task(
+            node=node,
+            catalog=catalog,
+            is_async=run.told.is_async,
+            hook_manager=self._watch,  # type: ignore[arg-type]
+            run_id=run.told.run_id,
+        )
+        with run.logs_of(node.name), self._deadline:
+            task.execute()
+        run.saved_here.update(node.outputs)
+        for name in part.outputs:
+            value = kedro_internals.memory_value(self._in_memory[name])
+            self._sizes[name] = sizeof(value)
+
+    def _node(self) -> Node:
+        packed = PackedNode(*self._part.node)
+        if packed.function is None:
+            node: Node = unpickled("the node", packed.rest)
+            return node
+        return unpack_node(packed, self._run.function(packed.function))
+
+    def _fill(self, catalog: Any, node: Node, values: Sequence[Any]) -> None:
+        """Put all datasets of the node into a catalog."""
+        part, run = self._part, self._run
+        data = self._data(values)
+        for name in datasets_of(node):
+            if name in part.in_memory:
+                dataset = MemoryDataset(copy_mode=part.in_memory[name])  # type: ignore[arg-type]
+                if name in data:
+                    dataset._data = data[name]
+                self._in_memory[name] = dataset
+                if name in node.outputs:
+                    run.saved[part.step, name] = dataset
+                kedro_internals.add_dataset(catalog, name, dataset)
+            elif name in part.datasets:
+                self._add_dataset(catalog, node, name)
+
+    def _data(self, values: Sequence[Any]) -> dict[str, Any]:
+        """The in-memory data that the node loads."""
+        found = {name: unpack_data(packed) for name, packed in self._part.literals.items()}
+        for (name, position), value in zip(self._part.inputs, values, strict=False):
+            found[name] = value if position is None else value[position]
+        return found
+
+    def _add_dataset(self, catalog: Any, node: Node, name: str) -> None:
+        run = self._run
+        if name not in run.datasets:
+            run.datasets[name] = unpickled(f"dataset '{name}'", self._part.datasets[name])
+        kedro_internals.add_dataset(catalog, name, run.datasets[name])
+        if name in run.told.internal and name in node.inputs and name not in run.saved_here:
+            # Another process saved it: forget what was listed or resolved before that.
+            catalog.release(name)
+
+    def _saved_so_far(self) -> Mapping[str, DataRef]:
+        found = {}
+        for name in self._part.outputs:
+            value = kedro_internals.memory_value(self._in_memory[name])
+            if value is not kedro_internals.NO_DATA:
+                found[name] = DataRef(name, None, sizeof(value))
+        return found
+
+    def _ask(self, call: HookCall) -> HookReply:
+        with self._asking, self._deadline.paused():
+            reply = self._run.questions.ask(lambda number: Asked(number, call), self._thread)
+        return HookReply(*reply)
+
+    def _delay(self, error: BaseException, tries: int) -> float | None:
+        policy = self._part.policy
+        if isinstance(error, AbandonedError) or tries > policy.retries:
+            return None
+        return policy.delay(tries) if is_one_of(error, policy.retry_on) else None
+
+
+class _NoSaves:
+    """The hooks of a step, before each of whose saves it is asked whether anybody wants it."""
+
+    def __init__(self, ended: threading.Event, relay: Any = None) -> None:
+        self._ended = ended
+        self._relay = relay
+
+    @property
+    def hook(self) -> _NoSaves:
+        return self
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        call: Callable[..., Any] = getattr(self._relay.hook, name)
+        if name != "before_dataset_saved":
+            return call
+
+        def unless_ended(**arguments: Any) -> Any:
+            if self._ended.is_set():
+                raise AbandonedError
+            return call(**arguments)
+
+        return unless_ended
+
+
+# --- what the client calls in a worker --------------------------------------------------------
+
+
+def refusal_of(token: str) -> Refused | None:
+    """Why the project could not be set up here, ``None`` if it could."""
+    return runs[token].refused if token in runs else None
+
+
+def answer(token: str, number: int, reply: Any) -> None:
+    """Answer a question of this process."""
+    if token in runs:
+        runs[token].questions.answer(number, reply)
+
+
+def lend(token: str, path: str, step: int | None) -> bytes | str | None:
+    """An object of a step that runs, for a hook."""
+    return runs[token].lend(path, step) if token in runs else None
+
+
+def fetch(key: Any, position: int | None, dask_worker: Worker) -> bytes | str | None:
+    """What Dask holds here, for a hook."""
+    if key not in dask_worker.data:
+        return None
+    value = dask_worker.data[key]
+    return packed_or_named(value if position is None else value[position])
+
+
+def stop(token: str) -> tuple[tuple[int, int], ...]:
+    """Let no other step begin; those that run, each behind its thread."""
+    if token not in runs:
+        return ()
+    runs[token].stopping.set()
+    return tuple(runs[token].running.items())
+
+
+def leave(token: str) -> None:
+    """Let nothing of the run be saved any more, and nobody wait for an answer."""
+    if token in runs:
+        runs[token].stopping.set()
+        runs[token].ended.set()
