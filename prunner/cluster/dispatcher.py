@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from time import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from distributed import KilledWorker
 from distributed.utils import TimeoutError as DaskTimeoutError
@@ -87,6 +87,18 @@ class Due:
     step: int
 
 
+class Fetched(NamedTuple):
+    """Data is here that workers made, or will never be.
+
+    Attributes:
+        step: The step of the main process that it is for; ``None`` for the caller of the run.
+        error: Why it could not be had.
+    """
+
+    step: int | None
+    error: BaseException | None
+
+
 class ClusterDispatcher:
     """One run.
 
@@ -137,6 +149,8 @@ class ClusterDispatcher:
         self._asked: dict[int, int] = {}  # number of the question that a worker waits for
         self._offsets: dict[str, float] = {}  # between clocks, in seconds, by address
         self._has_stopped = False
+        self._is_fetching = False
+        self._has_fetched = False
         self._plugins: list[str] = []
 
     @property
@@ -165,7 +179,7 @@ class ClusterDispatcher:
         """Go on until nothing runs and nothing more will."""
         try:
             self._follow(self._state.begin())
-            while not self._state.finished:
+            while not self._is_over():
                 event = self._next_event()
                 if isinstance(event, Abort):
                     break
@@ -176,6 +190,13 @@ class ClusterDispatcher:
             self.errands.put(NoteError(error))
         finally:
             self.errands.put(End())
+
+    def _is_over(self) -> bool:
+        """True if nothing more will happen; before that, what the caller gets is fetched."""
+        if self._state.finished and not self._is_fetching:
+            self._is_fetching = True
+            self._fetch(None, self._kept())
+        return self._has_fetched
 
     def _next_event(self) -> Any:
         if not self._has_stopped:
@@ -195,6 +216,12 @@ class ClusterDispatcher:
                 self._note_ran_here(event)
             case Due(step):
                 self.errands.put(RunHere(step))
+            case Fetched(None, error):
+                self._has_fetched = True
+                if error is not None:
+                    self.errands.put(NoteError(error))
+            case Fetched(int() as step, error):
+                self._begin_here(step, error)
 
     def _hear(self, heard: Heard) -> None:
         post = Post(*pickle.loads(heard.post))
@@ -393,13 +420,55 @@ class ClusterDispatcher:
                 case Submit(batch):
                     self._submit(batch)
                 case Start(step):
-                    self._journal.order(step, time())
-                    self.errands.put(RunHere(step))
+                    inputs = dict.fromkeys(self._state.plan.steps[step].inputs)
+                    self._fetch(step, [name for name in inputs if name in self._exchange.places])
                 case Release(dataset):
                     self._refs.pop(dataset, None)
+                    self._exchange.forget(dataset)
                     self.errands.put(ReleaseDataset(dataset))
                 case GiveUp(_, skipped):
                     self._no_longer_wanted(set(skipped))
+
+    def _fetch(self, step: int | None, names: Iterable[str]) -> None:
+        """Have data here before the calling thread asks for it.
+
+        That thread answers hooks, and must wait for nothing: Dask may have to run nodes again.
+        """
+        missing = [name for name in names if not self._exchange.has(name)]
+        if not missing:
+            self.inbox.put(Fetched(step, None))
+            return
+
+        def fetch() -> None:
+            error = None
+            try:
+                self._exchange.fetch(missing)
+            except BaseException as caught:
+                error = caught
+            self.inbox.put(Fetched(step, error))
+
+        threading.Thread(target=fetch, name="prunner-fetch", daemon=True).start()
+
+    def _begin_here(self, step: int, error: BaseException | None) -> None:
+        if self._state.stopping:
+            self._state.forget([PARENT])
+        elif error is None:
+            self._journal.order(step, time())
+            self.errands.put(RunHere(step))
+        else:
+            if not isinstance(error, (StepFailed, KilledWorker)):  # which are told of as such
+                self.errands.put(NoteError(error))
+            self._follow(self._state.step_failed(PARENT, step))
+
+    def _kept(self) -> list[str]:
+        """The in-memory data that the caller gets, as far as it is there."""
+        plan, exchange = self._state.plan, self._exchange
+        kept = [n for n in plan.kept_outputs & plan.in_memory if n in exchange.places]
+        if self.is_complete:
+            return kept
+        return [
+            name for name in kept if exchange.held[exchange.places[name].key].status == "finished"
+        ]
 
     def _submit(self, batch: tuple[int, ...]) -> None:
         before = self._state.submitted | self._state.done

@@ -40,6 +40,7 @@ class ClusterExchange:
         self._client = client
         self._token = token
         self._makers = makers
+        self._fetched: dict[str, bytes | str] = {}
         self.runs_at: dict[int, str] = {}  # addresses of workers, by the step that ran there last
 
     def put(self, value: Any, *, unless: DataRef | None = None) -> DataRef:
@@ -84,8 +85,31 @@ class ClusterExchange:
         lent: bytes | str | None = self._call(steps.lend, self._token, path, None, worker=address)
         return lent
 
+    def fetch(self, datasets: Iterable[str]) -> None:
+        """Load datasets that Dask keeps for this process; what is lost, it makes again.
+
+        Whoever waits for that must not be the thread that answers hooks: nodes may run for it.
+
+        Raises:
+            Exception: What Dask says if it cannot.
+        """
+        for name in datasets:
+            key, position = self.places[name]
+            value = self.held[key].result()
+            self._fetched[name] = packed_or_named(value if position is None else value[position])
+
+    def has(self, dataset: str) -> bool:
+        """True for a dataset that need not be fetched."""
+        return dataset in self._fetched
+
+    def forget(self, dataset: str) -> None:
+        """Nobody loads a dataset any more."""
+        self._fetched.pop(dataset, None)
+
     def _of(self, dataset: str) -> bytes | str | None:
-        """What a dataset holds, which Dask has, or a step that has not ended yet."""
+        """What a dataset holds: fetched before, with Dask, or with a step that goes on."""
+        if dataset in self._fetched:
+            return self._fetched[dataset]
         found = self._fetch(self.places[dataset]) if dataset in self.places else None
         step = self._makers.get(dataset)
         if found is None and step in self.runs_at:
@@ -113,10 +137,6 @@ class ClusterExchange:
                 future.release()
 
     def _fetch(self, place: Place) -> bytes | str | None:
-        future = self.held.get(place.key)
-        if future is not None:
-            value = future.result()  # made again by Dask, if its worker has died
-            return packed_or_named(value if place.position is None else value[place.position])
         for address in self._client.who_has([place.key]).get(place.key, ()):
             packed: bytes | str | None = self._call(
                 steps.fetch, place.key, place.position, worker=address
