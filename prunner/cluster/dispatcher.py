@@ -158,10 +158,6 @@ class ClusterDispatcher:
         """True if all steps have ended well."""
         return len(self._state.done) == len(self._state.plan.steps)
 
-    def futures(self) -> Iterable[Future]:
-        """What Dask still keeps for this process."""
-        return list(self._exchange.held.values())
-
     def plugins(self, first: str) -> Iterable[str]:
         """The names of the worker plugins of the run."""
         return [*self._plugins, first]
@@ -502,8 +498,10 @@ class ClusterDispatcher:
             return
         self._has_stopped = True
         self._look_what_runs()
-        done = {key for key, future in self._exchange.held.items() if future.status == "finished"}
-        self._client.cancel([f for k, f in self._exchange.held.items() if k not in done])
+        # Not cancel(): Dask's scheduler lets go of a client that cancels what tasks depend on which
+        # nobody waits for.
+        held = self._exchange.held.items()
+        self._exchange.drop([key for key, future in held if future.status != "finished"])
 
     def _look_what_runs(self) -> None:
         """Of what ran when it was heard of last, some workers may be gone."""

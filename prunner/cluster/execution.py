@@ -88,7 +88,7 @@ class ClusterExecution(Execution):
             stack.callback(lambda: self._processes.update(dispatcher.processes))
             stack.callback(lambda: loop.join() if loop.ident else None)
             stack.callback(dispatcher.inbox.put, Abort())
-            stack.callback(self._leave, dispatcher, told.topic)
+            stack.callback(self._leave, run, dispatcher, told.topic)
             with self._interrupts.allowed():
                 self._client.subscribe_topic(told.topic, dispatcher.hear)
                 plugin = RunPlugin(told)
@@ -99,12 +99,12 @@ class ClusterExecution(Execution):
             with self._interrupts.allowed():
                 run.errands.run(dispatcher.errands, dispatcher, dispatcher.inbox.put)
 
-    def _leave(self, dispatcher: ClusterDispatcher, topic: str) -> None:
+    def _leave(self, run: Prepared, dispatcher: ClusterDispatcher, topic: str) -> None:
         """Let the cluster forget the run."""
         with contextlib.suppress(Exception):  # it may be gone
             if not dispatcher.is_complete:
+                run.exchange.close()  # what has not begun will not
                 self._client.run(steps.leave, self._token, on_error="ignore")
-                self._client.cancel(list(dispatcher.futures()))
             for name in dispatcher.plugins(RunPlugin.name_of(self._token)):
                 self._client.unregister_worker_plugin(name)
             self._client.unsubscribe_topic(topic)
