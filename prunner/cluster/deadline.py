@@ -82,7 +82,7 @@ class Deadline:
         with self._lock:
             if self._timer is None or since != self._since:
                 return
-        frames = _frames()
+        frames = _frames(self._thread)
         with suppress(AbandonedError):
             self._run.questions.ask(
                 lambda number: Overdue(number, self._step, os.getpid(), frames), self._thread
@@ -90,12 +90,7 @@ class Deadline:
         os._exit(EXIT_CODE)
 
 
-def _frames() -> str:
-    """What all threads of this process are doing."""
-    names = {each.ident: each.name for each in threading.enumerate()}
-    stacks = sorted(sys._current_frames().items(), key=lambda item: names.get(item[0], ""))
-    return "\n".join(
-        f"Thread {names.get(ident, ident)}:\n{''.join(traceback.format_stack(frame))}"
-        for ident, frame in stacks
-        if ident != threading.get_ident()
-    )
+def _frames(thread: int) -> str:
+    """What a thread of this process is doing."""
+    frame = sys._current_frames().get(thread)
+    return "" if frame is None else "".join(traceback.format_stack(frame)).rstrip()

@@ -20,9 +20,12 @@ class Deaths:
         self._last.update(dict.fromkeys(died.steps, died))
 
     def count(self, step: int) -> int:
-        """Count one more process that a step has ended; how many that makes."""
-        self._counts[step] += 1
+        """How many processes have ended while a step ran, as far as anybody has said so."""
         return self._counts[step]
+
+    def is_innocent(self, step: int) -> bool:
+        """True for a step that has not begun in any process that ended, while others had."""
+        return not self._counts[step] and bool(self._counts)
 
     def of(self, step: int) -> Died | None:
         """The last death while a step ran; ``None`` if nobody has said anything of one."""

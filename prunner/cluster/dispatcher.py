@@ -10,6 +10,7 @@ import contextlib
 import pickle
 import queue
 import threading
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from time import time
@@ -60,6 +61,7 @@ from prunner.planning.decisions import PARENT, GiveUp, Release, Retry, Start
 if TYPE_CHECKING:
     from distributed import Client, Future
 
+NOBODY = PARENT - 1  # the number of no worker
 _GLANCE = 0.5  # seconds between two looks at what still runs, when nothing more is to start
 
 
@@ -143,6 +145,7 @@ class ClusterDispatcher:
         self._journal = journal
         self._journal.sizes.update({name: ref.size for name, ref in refs.items()})
         self._deaths = Deaths()
+        self._overdue: Counter[int] = Counter()  # tries that took too long, by step
         self._wanted: dict[Key, set[int]] = {}
         self._numbers: dict[tuple[str, int], int] = {}  # of workers: by address and thread
         self._addresses: dict[int, str] = {}
@@ -247,7 +250,7 @@ class ClusterDispatcher:
             case Overdue():
                 self._end_overdue(address, worker, message)
             case Died():
-                self._deaths.note(message)
+                self._note_died(message)
             case Refused():
                 self._refuse(address, message)
 
@@ -318,8 +321,8 @@ class ClusterDispatcher:
         host, _ = self.processes.get(worker, ("", 0))
         name = self._state.plan.steps[step].name
         error = NodeTimeout(name, policy.timeout, overdue.pid, overdue.frames, host=host)
-        tries = self._deaths.count(step)
-        if tries <= policy.retries and not self._state.stopping:
+        self._overdue[step] += 1
+        if self._overdue[step] <= policy.retries and not self._state.stopping:
             self._journal.die(worker, step, time())
             self._state.step_retried(worker, step)
             outcome: Retry | GiveUp = Retry(step, 0.0)
@@ -355,7 +358,7 @@ class ClusterDispatcher:
         if isinstance(error, StepFailed):
             return  # which has been told before
         if isinstance(error, KilledWorker):
-            self._note_killed(error)
+            self._note_killed(future, error)
         elif self._graph.step_of(key) not in self._state.failed | self._state.skipped:
             self._note_fault_of_dask(key, error)
 
@@ -373,26 +376,54 @@ class ClusterDispatcher:
         self._state.stop()
         self._state.running.clear()
 
-    def _note_killed(self, killed: KilledWorker) -> None:
+    def _note_died(self, died: Died) -> None:
+        """A process has ended; Dask does again what ran there, unless it gives up on it."""
+        self._deaths.note(died)
+        for step in died.steps:
+            if step in self._state.failed or self._overdue[step]:
+                continue  # it is known why
+            worker = self._worker_of(step)
+            self._journal.die(worker, step, time())
+            self._state.step_retried(worker, step)
+            error = WorkerDied(
+                self._state.plan.steps[step].name,
+                None,
+                died.pid,
+                frames=died.frames,
+                host=died.host,
+                deaths=self._deaths.count(step),
+            )
+            self.errands.put(NoteDeath(error, step, Retry(step, 0.0)))
+
+    def _note_killed(self, future: Future, killed: KilledWorker) -> None:
+        """Dask has given up on a task, since each worker has ended that was given it."""
         step = self._graph.step_of(killed.task)
         if step is None or step in self._state.failed:
             return
-        address = killed.last_worker.address
+        if self._deaths.is_innocent(step):
+            # It waited on these workers behind another one, which has ended them.
+            self._client.retry([future])
+            return
         death = self._deaths.of(step)
-        host = death.host if death is not None else _host_of(address)
+        worker = self._worker_of(step)
+        address = killed.last_worker.address
+        hosts = {self._addresses[w]: host for w, (host, _) in self.processes.items()}
         error = WorkerDied(
             self._state.plan.steps[step].name,
             None,
-            None if death is None else death.pid,
+            self.processes.get(worker, (None, None if death is None else death.pid))[1],
             frames="" if death is None else death.frames,
-            host=host,
+            host=hosts.get(address, _host_of(address)),
             deaths=killed.allowed_failures + 1,
         )
-        worker = next((w for w, s in self._state.running.items() if s == step), PARENT - 1)
         self._journal.die(worker, step, time())
         decisions = self._state.step_failed(worker, step)
         self.errands.put(NoteDeath(error, step, _given_up(decisions)))
         self._follow(decisions)
+
+    def _worker_of(self, step: int) -> int:
+        """Where a step ran when it was heard of last."""
+        return next((w for w, s in self._state.running.items() if s == step), NOBODY)
 
     def _note_fault_of_dask(self, key: Key, error: BaseException | None) -> None:
         """Dask could not run a task, or not hand on its data."""
@@ -406,7 +437,7 @@ class ClusterDispatcher:
         if step is None:
             self._state.stop()
             return
-        self._follow(self._state.step_failed(PARENT - 1, step))
+        self._follow(self._state.step_failed(NOBODY, step))
 
     # --- decisions ----------------------------------------------------------------------------
 

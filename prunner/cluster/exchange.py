@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from prunner.bridge.hooks import StaysWithNode
-from prunner.bridge.packing import pack, unpack
+from prunner.bridge.packing import pack
 from prunner.bridge.refs import DataRef
 from prunner.cluster import steps
 from prunner.cluster.graph import Key, Place
-from prunner.cluster.lending import LENT, packed_or_named
+from prunner.cluster.lending import LENT
+from prunner.cluster.parcel import Parcel, opened
 from prunner.errors import DataTransferError
 
 if TYPE_CHECKING:
@@ -72,12 +73,17 @@ class ClusterExchange:
             DataTransferError: If it is not there any more, or cannot be made again here.
         """
         if ref.inline is not None:
-            return _unpacked(ref.inline)
+            return opened(ref.inline)
         assert ref.path is not None
-        packed = self._lent(ref.path) if ref.path.startswith(LENT) else self._of(ref.path)
+        is_lent = ref.path.startswith(LENT)
+        packed = self._lent(ref.path) if is_lent else self._of(ref.path)
         if packed is None:
             raise DataTransferError(_RELEASED)
-        return StaysWithNode(packed) if isinstance(packed, str) else _unpacked(packed)
+        if isinstance(packed, str) and is_lent:
+            return StaysWithNode(packed)
+        if isinstance(packed, str):
+            raise DataTransferError(packed)
+        return opened(packed)
 
     def _lent(self, path: str) -> bytes | str | None:
         """What a worker lends to a hook."""
@@ -96,7 +102,11 @@ class ClusterExchange:
         for name in datasets:
             key, position = self.places[name]
             value = self.held[key].result()
-            self._fetched[name] = packed_or_named(value if position is None else value[position])
+            parcel: Parcel = value if position is None else value[position]
+            try:
+                self._fetched[name] = b"".join(parcel.packed())
+            except DataTransferError as error:
+                self._fetched[name] = str(error)
 
     def has(self, dataset: str) -> bool:
         """True for a dataset that need not be fetched."""
@@ -148,13 +158,3 @@ class ClusterExchange:
     def _call(self, function: Callable[..., Any], *args: Any, worker: str) -> Any:
         found = self._client.run(function, *args, workers=[worker], on_error="ignore")
         return found.get(worker)
-
-
-def _unpacked(packed: Any) -> Any:
-    try:
-        return unpack(memoryview(bytearray(packed)))
-    except (Exception, SystemExit) as error:
-        raise DataTransferError(
-            f"in-memory data of {len(packed)} bytes could not be unpickled in the main process: "
-            f"{type(error).__name__}: {error}"
-        ) from error

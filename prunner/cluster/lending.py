@@ -73,12 +73,8 @@ class Lending:
         """
         if path not in self._objects:
             return None
-        return packed_or_named(self._objects[path])
-
-
-def packed_or_named(value: Any) -> bytes | str:
-    """The bytes of an object, or the name of its type if it cannot be pickled."""
-    try:
-        return b"".join(pack(value)[0])
-    except DataTransferError:
-        return f"{type(value).__module__}.{type(value).__qualname__}"
+        value = self._objects[path]
+        try:
+            return b"".join(pack(value)[0])
+        except DataTransferError:
+            return f"{type(value).__module__}.{type(value).__qualname__}"

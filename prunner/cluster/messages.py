@@ -163,7 +163,7 @@ class Overdue(NamedTuple):
         number: As for ``Asked``.
         step: Which one.
         pid: Id of the process.
-        frames: What its threads are doing.
+        frames: What its thread is doing.
     """
 
     number: int

@@ -57,6 +57,7 @@ class RunPlugin(WorkerPlugin):  # type: ignore[misc]
             from prunner.cluster.steps import WorkerRun, runs
         run = WorkerRun(self.told, worker, is_inside)
         runs[self.told.token] = run
+        run.tell_of_death()
         run.try_to_set_up()
 
 

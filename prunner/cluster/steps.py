@@ -22,18 +22,20 @@ from prunner import kedro_internals
 from prunner.bridge.failure import Failures
 from prunner.bridge.hooks import HookRelay
 from prunner.bridge.messages import HookCall, HookReply
-from prunner.bridge.packing import unpack
+from prunner.bridge.packing import pack
 from prunner.bridge.phases import PhaseWatch
 from prunner.bridge.refs import DataRef
 from prunner.bridge.shelf import Shelf
 from prunner.bridge.worker_hooks import local_hook_manager
 from prunner.cluster import recorder
 from prunner.cluster.deadline import Deadline
-from prunner.cluster.lending import Lending, packed_or_named
+from prunner.cluster.lending import Lending
+from prunner.cluster.marks import marks_of
 from prunner.cluster.messages import (
     Asked,
     Began,
     ClusterRun,
+    Died,
     Refused,
     StepDone,
     StepFailed,
@@ -41,8 +43,10 @@ from prunner.cluster.messages import (
     StepPart,
 )
 from prunner.cluster.outbox import Outbox
+from prunner.cluster.parcel import Parcel, opened
 from prunner.cluster.questions import AbandonedError, Questions
 from prunner.cluster.setting_up import slot
+from prunner.errors import DataTransferError
 from prunner.planning.policy import is_one_of
 from prunner.processes.book import PackedNode, datasets_of, unpack_node, unpickled
 
@@ -77,9 +81,9 @@ def run_step(token: str, packed: bytes, *values: Any) -> Any:
     return run.run(part, values)
 
 
-def unpack_data(packed: bytes) -> Any:
+def unpack_data(packed: bytes) -> Parcel:
     """What a task does that stands for in-memory data of the client's."""
-    return unpack(memoryview(bytearray(packed)))
+    return Parcel(opened(packed))
 
 
 class WorkerRun:
@@ -105,10 +109,19 @@ class WorkerRun:
         self.saved_here: set[str] = set()
         self.datasets: dict[str, Any] = {}
         self._worker = worker
+        self._marks = marks_of(worker)
         self._is_inside = is_inside
         self._functions: dict[int, Callable[..., Any]] = {}
         self._catalog: Any = None
         self._hooks: Any = None
+
+    def tell_of_death(self) -> None:
+        """Say which steps ran in the process that this one takes the place of."""
+        left = self._marks.left
+        steps = [] if left is None else [s for token, s in left.steps if token == self.told.token]
+        if left is not None and steps:
+            self.outbox.add(Died(tuple(steps), left.pid, HOST, left.frames))
+            self.outbox.flush()
 
     @contextmanager
     def set_up(self) -> Iterator[None]:
@@ -154,6 +167,7 @@ class WorkerRun:
         with self.set_up():
             thread = threading.get_ident()
             self.running[thread] = part.step
+            self._marks.begin(self.told.token, part.step)
             self.outbox.add(Began(part.step, os.getpid(), HOST))
             attempt = _Attempt(self, part)
             try:
@@ -162,6 +176,7 @@ class WorkerRun:
                 self.outbox.add(answer)
                 self.outbox.flush()
             finally:
+                self._marks.end()
                 del self.running[thread]
             if isinstance(answer, StepFault):
                 return None, answer
@@ -229,7 +244,12 @@ class WorkerRun:
         if step is None:
             return self.lending.packed(path)
         dataset = self.saved.get((step, path))
-        return None if dataset is None else packed_or_named(dataset.load())
+        if dataset is None:
+            return None
+        try:
+            return b"".join(pack(kedro_internals.memory_value(dataset))[0])
+        except DataTransferError as error:
+            return str(error)
 
 
 class _Attempt:
@@ -281,8 +301,8 @@ class _Attempt:
         values = tuple(
             kedro_internals.memory_value(self._in_memory[name]) for name in self._part.outputs
         )
-        values = tuple(None if v is kedro_internals.NO_DATA else v for v in values)
-        return values[0] if len(values) == 1 else values or None
+        parcels = tuple(Parcel(None if v is kedro_internals.NO_DATA else v) for v in values)
+        return parcels[0] if len(parcels) == 1 else parcels or None
 
     def _execute(self, values: Sequence[Any]) -> None:
         run, part = self._run, self._part
@@ -331,9 +351,13 @@ class _Attempt:
 
     def _data(self, values: Sequence[Any]) -> dict[str, Any]:
         """The in-memory data that the node loads."""
-        found = {name: unpack_data(packed) for name, packed in self._part.literals.items()}
+        found = {name: opened(packed) for name, packed in self._part.literals.items()}
         for (name, position), value in zip(self._part.inputs, values, strict=False):
-            found[name] = value if position is None else value[position]
+            parcel: Parcel = value if position is None else value[position]
+            try:
+                found[name] = parcel.open()
+            except DataTransferError as error:
+                raise DataTransferError(f"in-memory dataset '{name}': {error}") from error
         return found
 
     def _add_dataset(self, catalog: Any, node: Node, name: str) -> None:
@@ -413,7 +437,11 @@ def fetch(key: Any, position: int | None, dask_worker: Worker) -> bytes | str | 
     if key not in dask_worker.data:
         return None
     value = dask_worker.data[key]
-    return packed_or_named(value if position is None else value[position])
+    parcel: Parcel = value if position is None else value[position]
+    try:
+        return b"".join(parcel.packed())
+    except DataTransferError as error:
+        return str(error)
 
 
 def stop(token: str) -> tuple[tuple[int, int], ...]:

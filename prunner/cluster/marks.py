@@ -1,0 +1,110 @@
+"""In a worker with a nanny: a note of the steps that run, for the process that takes its place.
+
+A process that is killed says nothing any more, and Dask blames each task that it had been given,
+begun or not. The next process of the same nanny reads which ones had begun, and where native code
+has crashed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from distributed import Worker
+
+_MOST = 20_000  # characters
+
+
+class Left(NamedTuple):
+    """What the former process has left.
+
+    Attributes:
+        pid: Its process id.
+        steps: The steps that ran there, each behind the token of its run.
+        frames: What ran in Python when it crashed; empty if it was ended from outside.
+    """
+
+    pid: int
+    steps: tuple[tuple[str, int], ...]
+    frames: str
+
+
+class Marks:
+    """The notes of one process.
+
+    Args:
+        worker: Dask's.
+    """
+
+    def __init__(self, worker: Worker) -> None:
+        self._lock = threading.Lock()
+        self._running: dict[int, tuple[str, int]] = {}  # by thread
+        self._file: int | None = None
+        self.left: Left | None = None
+        if worker.nanny is None:
+            return
+        # The nanny is the parent of all processes that take the place of one another.
+        folder = Path(worker.local_directory).parent
+        notes = folder / f"prunner-{os.getppid()}.steps"
+        crash = folder / f"prunner-{os.getppid()}.crash"
+        with contextlib.suppress(OSError):
+            self.left = _read(notes, crash)
+            flags = os.O_CREAT | os.O_RDWR | os.O_TRUNC | getattr(os, "O_BINARY", 0)
+            self._file = os.open(notes, flags, 0o600)
+            if not faulthandler.is_enabled():
+                self._crash = crash.open("w", encoding="utf-8")
+                faulthandler.enable(self._crash, all_threads=False)
+        self._write()
+
+    def begin(self, token: str, step: int) -> None:
+        """This thread runs a step."""
+        with self._lock:
+            self._running[threading.get_ident()] = token, step
+            self._write()
+
+    def end(self) -> None:
+        """This thread runs no step any more."""
+        with self._lock:
+            self._running.pop(threading.get_ident(), None)
+            self._write()
+
+    def _write(self) -> None:
+        if self._file is None:
+            return
+        lines = [str(os.getpid()), *(f"{token} {step}" for token, step in self._running.values())]
+        # A line alone ends what counts: what stood there before may have been longer.
+        text = "\n".join([*lines, ".", ""]).encode()
+        with contextlib.suppress(OSError):
+            os.lseek(self._file, 0, os.SEEK_SET)
+            os.write(self._file, text)
+
+
+def _read(notes: Path, crash: Path) -> Left | None:
+    """What a former process has written, if there was one."""
+    try:
+        lines = notes.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return None
+    if "." not in lines:
+        return None
+    pid, *steps = lines[: lines.index(".")]
+    frames = ""
+    with contextlib.suppress(OSError):
+        frames = crash.read_text(encoding="utf-8", errors="replace")[:_MOST].strip()
+    pairs = [line.split(" ") for line in steps]
+    return Left(int(pid), tuple((token, int(step)) for token, step in pairs), frames)
+
+
+_marks: dict[str, Marks] = {}  # by the worker's address: there may be several in a process
+
+
+def marks_of(worker: Worker) -> Marks:
+    """The notes of a worker."""
+    if worker.address not in _marks:
+        _marks[worker.address] = Marks(worker)
+    return _marks[worker.address]
