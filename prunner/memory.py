@@ -85,8 +85,10 @@ class Loans:
         errors = []
         for name, (_, stand_in) in list(self._lent.items()):
             try:
-                if self._give_back(name) and name not in suspects and stand_in.ref is not None:
-                    value = self._exchange.get(stand_in.ref)
+                ref = stand_in.ref
+                is_there = ref is not None and name not in suspects and self._exchange.keeps(ref)
+                if self._give_back(name) and ref is not None and is_there:
+                    value = self._exchange.get(ref)
                     kedro_internals.set_memory_value(self._catalog, name, value)
             except DataTransferError as error:
                 errors.append(DataTransferError(f"dataset '{name}': {error}"))

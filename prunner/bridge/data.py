@@ -131,6 +131,10 @@ class Exchange:
                 f"{os.getpid()}: {type(error).__name__}: {error}"
             ) from error
 
+    def keeps(self, ref: DataRef) -> bool:
+        """True: what is not released is there as long as the run."""
+        return True
+
     def count(self, ref: DataRef) -> None:
         """Note in the parent that a dataset is there, which ``release`` will end."""
         if self._free is not None and ref.path and is_recycled(ref.path, ref.size):
@@ -229,6 +233,9 @@ class ComparingStore(Protocol):
 
 class DataStore(Store, Protocol):
     """The in-memory data of a run, as the parent has it."""
+
+    def keeps(self, ref: DataRef) -> bool:
+        """True if what was put there is there at the end of the run, unless it was released."""
 
     def close(self) -> None:
         """The run has ended."""

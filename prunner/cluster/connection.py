@@ -83,7 +83,7 @@ def _local(options: ClusterOptions) -> Iterator[LocalCluster]:
             n_workers=options.max_workers,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=None,
+            dashboard_address=":0",
             # What it has to say of nodes that fail, the run says.
             silence_logs=logging.CRITICAL,
         ) as cluster:

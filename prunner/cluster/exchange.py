@@ -127,8 +127,9 @@ class ClusterExchange:
             found = self._call(steps.lend, self._token, dataset, step, worker=address)
         return found
 
-    def count(self, ref: DataRef) -> None:
-        """Nothing: Dask counts."""
+    def keeps(self, ref: DataRef) -> bool:
+        """True for what has been fetched: outputs of the pipeline; Dask keeps nothing else."""
+        return ref.inline is not None or ref.path in self._fetched
 
     def release(self, ref: DataRef) -> None:
         """Nothing: Dask releases what no task needs."""

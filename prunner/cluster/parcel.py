@@ -18,6 +18,8 @@ from dask.sizeof import sizeof
 from prunner.bridge.packing import pack, unpack
 from prunner.errors import DataTransferError
 
+_WITH_BUFFERS = 5  # the protocol
+
 
 class Parcel:
     """An object on its way from one step to others.
@@ -60,10 +62,11 @@ class Parcel:
     def __sizeof__(self) -> int:
         return int(sizeof(self._value if self._packed is None else self._packed))
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        # Dask sends buffers as they are, without a copy, where both sides can.
+        part: type = pickle.PickleBuffer if protocol >= _WITH_BUFFERS else bytes
         try:
-            # Dask sends buffers as they are, without a copy.
-            return _arrived, (list(map(pickle.PickleBuffer, self.packed())), "")
+            return _arrived, ([part(each) for each in self.packed()], "")
         except DataTransferError as error:
             return _arrived, ([], str(error))
 

@@ -1,12 +1,13 @@
 """In a worker of a cluster: log records of nodes, on their way to the client.
 
-The process is not prunner's own: Dask and others log there, too. So nothing is undone, as
-``bridge.logs`` does it, and only what threads of nodes log is sent.
+The process is not prunner's own: Dask and others log there, too. So handlers are not thrown out, as
+``bridge.logs`` does it, but take nothing of what the threads of nodes log; and only that is sent.
 """
 
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -26,11 +27,19 @@ class NodeLogs(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self._nodes: dict[int, tuple[str, LogLevels, Outbox]] = {}  # by thread
+        self._modules = 0
+
+    def is_of_node(self, thread: int) -> bool:
+        """True for a thread that runs a node."""
+        return thread in self._nodes
 
     def begin(self, node: str, levels: LogLevels, outbox: Outbox) -> None:
         """This thread runs a node from now on."""
         if self not in logging.root.handlers:  # configurations may have thrown it out
             logging.root.addHandler(self)
+        if len(sys.modules) != self._modules:  # each may have brought handlers of its own
+            self._modules = len(sys.modules)
+            _keep_from_others(self)
         self._nodes[threading.get_ident()] = node, levels, outbox
 
     def end(self) -> None:
@@ -59,6 +68,20 @@ class NodeLogs(logging.Handler):
             self.handleError(record)
 
 
+class _NotOfNodes(logging.Filter):
+    """Keeps from a handler what nodes log: it has its place in the client."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not node_logs.is_of_node(threading.get_ident())
+
+
+def _keep_from_others(own: logging.Handler) -> None:
+    for logger in [logging.root, *logging.root.manager.loggerDict.values()]:
+        for handler in getattr(logger, "handlers", ()):
+            if handler is not own and _not_of_nodes not in handler.filters:
+                handler.addFilter(_not_of_nodes)
+
+
 def levels_for_workers(levels: LogLevels) -> LogLevels:
     """What of the client's levels workers are to have."""
     own = {name: level for name, level in levels.levels.items() if not name.startswith(_OTHERS)}
@@ -73,4 +96,5 @@ def apply(levels: LogLevels) -> None:
         logging.captureWarnings(True)
 
 
+_not_of_nodes = _NotOfNodes()
 node_logs = NodeLogs()  # this process's
