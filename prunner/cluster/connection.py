@@ -83,7 +83,9 @@ def _local(options: ClusterOptions) -> Iterator[LocalCluster]:
             n_workers=options.max_workers,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=":0",
+            dashboard_address=None,
+            # Dask has an HTTP server all the same, on a port that may be taken.
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
             # What it has to say of nodes that fail, the run says.
             silence_logs=logging.CRITICAL,
         ) as cluster:

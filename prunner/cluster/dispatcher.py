@@ -493,9 +493,10 @@ class ClusterDispatcher:
         kept = [n for n in plan.kept_outputs & plan.in_memory if n in exchange.places]
         if self.is_complete:
             return kept
-        return [
-            name for name in kept if exchange.held[exchange.places[name].key].status == "finished"
-        ]
+        # A step says that it is done a moment before Dask has what it made; what was lost since
+        # will not be made again where the run stops.
+        there = {"finished"} if self._state.stopping else {"finished", "pending"}
+        return [n for n in kept if exchange.held[exchange.places[n].key].status in there]
 
     def _submit(self, batch: tuple[int, ...]) -> None:
         before = self._state.submitted | self._state.done

@@ -1,0 +1,188 @@
+"""A scheduler and workers of Dask in processes of their own, as on other machines.
+
+They are started from a folder of their own, find prunner and what they are told to find, and talk
+over TCP. Tests wait for them by Dask's means, and meet with nodes over connections.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from multiprocessing.connection import Connection, Listener
+from pathlib import Path
+
+import psutil
+from distributed import Client
+from distributed.security import Security
+
+import prunner
+import tests
+
+LIMIT = 60  # seconds until something is said to hang; no test waits for that
+HOME = Path(tests.__file__).parents[1]
+LIBRARY = Path(prunner.__file__).parents[1]
+
+Address = tuple[str, int]
+
+
+def environment(*import_path: Path, **more: str) -> dict[str, str]:
+    """The environment of a process that finds prunner and these folders."""
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(map(str, (*import_path, LIBRARY))),
+        "PYTHONUTF8": "1",
+        **more,
+    }
+
+
+class Cluster:
+    """A scheduler and its workers.
+
+    Args:
+        root: A folder for what they write.
+        more: Environment variables of the scheduler.
+    """
+
+    def __init__(self, root: Path, **more: str) -> None:
+        self.root = root
+        self.file = root / "scheduler.json"
+        self._stack = ExitStack()
+        self._count = 0
+        options = ["--scheduler-file", str(self.file), "--no-dashboard", "--port", "0"]
+        options += ["--dashboard-address", "127.0.0.1:0"]
+        if "DASK_DISTRIBUTED__COMM__TLS__CA_FILE" in more:
+            options += ["--protocol", "tls"]
+        self.scheduler = self._start("scheduler", options, more)
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def worker(
+        self,
+        *options: str,
+        import_path: tuple[Path, ...] = (HOME,),
+        nanny: bool = False,
+        **more: str,
+    ) -> subprocess.Popen[bytes]:
+        """Start a worker.
+
+        Args:
+            options: For the command.
+            import_path: Where it finds modules besides prunner.
+            nanny: Whether a process watches over it, and starts it again.
+            more: Environment variables.
+        """
+        folder = self.root / f"worker{self._count}"
+        folder.mkdir()
+        given = ["--scheduler-file", str(self.file), "--local-directory", str(folder)]
+        given += ["--no-dashboard", "--memory-limit", "0", "--nanny" if nanny else "--no-nanny"]
+        threads = [] if "--nthreads" in options else ["--nthreads", "1"]
+        return self._start("worker", [*given, *threads, *options], more, *import_path)
+
+    def client(self, workers: int, security: Security | None = None) -> Client:
+        """A client, once there are so many workers."""
+        client = Client(
+            scheduler_file=str(self.file),
+            timeout=LIMIT,
+            security=security,
+            set_as_default=False,
+        )
+        self._stack.callback(client.close)
+        client.wait_for_workers(workers, timeout=LIMIT)
+        return client
+
+    def logs(self) -> str:
+        """What the processes have written."""
+        paths = sorted(self.root.glob("*.log"))
+        return "\n".join(path.read_text("utf-8", "replace") for path in paths)
+
+    def _start(
+        self, kind: str, options: list[str], more: dict[str, str], *import_path: Path
+    ) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", f"distributed.cli.dask_{kind}", "--host", "127.0.0.1"]
+        path = self.root / f"{kind}{self._count}.log"
+        self._count += 1
+        with path.open("wb") as log:
+            process = subprocess.Popen(
+                [*command, *options],
+                cwd=self.root,
+                env=environment(*import_path, **more),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self._stack.callback(end, process)
+        return process
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a process, and those that it has started."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        # A nanny first: it would start its worker again.
+        here = psutil.Process(process.pid)
+        for each in (here, *here.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.kill()
+    process.wait(LIMIT)
+
+
+class Meeting:
+    """Where nodes say that they have begun, and wait until they may go on."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._open: list[Connection] = []
+
+    @property
+    def address(self) -> Address:
+        """What a node needs to come here."""
+        address = self._listener.address
+        assert isinstance(address, tuple)
+        return address
+
+    def next(self) -> Guest:
+        """The next one that comes."""
+        connection = self._listener.accept()
+        self._open.append(connection)
+        return Guest(connection, *connection.recv())
+
+    def close(self) -> None:
+        """Let nobody wait here any more."""
+        for each in self._open:
+            each.close()
+        self._listener.close()
+
+
+class Guest:
+    """A node that waits.
+
+    Attributes:
+        name: What it is called.
+        pid: Its process.
+    """
+
+    def __init__(self, connection: Connection, name: str, pid: int) -> None:
+        self._connection = connection
+        self.name = name
+        self.pid = pid
+
+    def go_on(self) -> None:
+        """Let it go on."""
+        self._connection.send(None)
+
+
+@contextlib.contextmanager
+def meeting() -> Iterator[Meeting]:
+    """A place to meet with nodes."""
+    found = Meeting(Listener(("localhost", 0)))
+    try:
+        yield found
+    finally:
+        found.close()
