@@ -83,7 +83,7 @@ def _handoff(kind: str) -> list[Point]:
 
 
 def _cluster() -> list[Point]:
-    group, bare, name = "cluster", "bare Dask task", "dask-apart-10000"
+    group, bare, apart = "cluster", "bare Dask task", "dask-apart-10000"
     parts = (
         ("first", "10,000 nodes: run() until the first one begins", "s"),
         ("bytes", "per node, bytes of the pickled graph", "B"),
@@ -95,14 +95,12 @@ def _cluster() -> list[Point]:
     return [
         Point("dask-10", "dask-10", group, "a run of 10 trivial nodes", bare, "ms"),
         *(
-            Point(
-                f"dask-{n}", f"dask-{n}", group, f"per node, {n:,} trivial nodes", bare, "us", 1.5
-            )
-            for n in (1000, 10_000)
+            Point(name, name, group, f"per node, {count} trivial nodes", bare, "us", 1.5)
+            for name, count in (("dask-1000", "1,000"), ("dask-10000", "10,000"))
         ),
         Point("dask-start", "dask-start", group, "10 nodes, cluster started for them", bare, "s"),
-        Point(name, name, group, "per node, scheduler in a process of its own", bare, "us"),
-        *(Point(f"{name}-{part}", name, group, title, bare, unit) for part, title, unit in parts),
+        Point(apart, apart, group, "per node, scheduler in a process of its own", bare, "us"),
+        *(Point(f"{apart}-{part}", apart, group, title, bare, unit) for part, title, unit in parts),
     ]
 
 
