@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks import start_methods_report
 from benchmarks.floors import report as floors_report
+from benchmarks.hosts import report as hosts_report
 from benchmarks.load import report as load_report
 from benchmarks.peers import report as peers_report
 from benchmarks.reliability import report as reliability_report
@@ -27,6 +28,7 @@ _SECTIONS = {
     "start-methods": start_methods_report.section,
     "reliability": reliability_report.section,
     "load": load_report.section,
+    "hosts": hosts_report.section,
 }
 
 

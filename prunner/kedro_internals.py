@@ -18,7 +18,7 @@ from kedro.io import (
     MemoryDataset,
     SharedMemoryDataset,
 )
-from kedro.io.memory_dataset import _EMPTY
+from kedro.io.memory_dataset import _EMPTY, _copy_with_mode, _infer_copy_mode
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from kedro.pipeline.transcoding import _strip_transcoding
@@ -184,6 +184,24 @@ def local_paths(catalog: CatalogProtocol[Any, Any], names: Iterable[str]) -> dic
 def copy_modes(catalog: CatalogProtocol[Any, Any], names: Iterable[str]) -> dict[str, str | None]:
     """How in-memory datasets are copied when they are loaded and saved."""
     return {name: getattr(dataset_itself(catalog, name), "_copy_mode", None) for name in names}
+
+
+_modes: dict[type, Any] = {}  # how data is copied, by its type
+
+
+def copied(value: Any, mode: str | None) -> Any:
+    """Copy data as an in-memory dataset does it.
+
+    Args:
+        value: The data.
+        mode: The copy mode of the dataset; ``None`` if that depends on the type of the data.
+    """
+    if mode is None:
+        kind = type(value)
+        if kind not in _modes:
+            _modes[kind] = _infer_copy_mode(value)
+        mode = _modes[kind]
+    return _copy_with_mode(value, copy_mode=mode)  # type: ignore[arg-type]
 
 
 def dataset_itself(catalog: CatalogProtocol[Any, Any], name: str) -> Any:

@@ -26,6 +26,9 @@ _PROBES = {
     "record": "record:cost",
     "record-trivial": "record:trivial_nodes",
     "cpu": "cpu:against_sequential",
+    "dask": "cluster:against_dask",
+    "dask-start": "cluster:start",
+    "dask-apart-10000": "cluster:apart",
 }
 
 

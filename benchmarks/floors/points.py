@@ -22,10 +22,11 @@ GROUPS = {
     "warm runs": "Warm runs: start-up of a later run",
     "records": "Records: what a session store costs",
     "CPU use": "CPU use: two workers on two cores",
+    "cluster": "Cluster: what a node costs under DaskRunner",
 }
 
 
-_SCALES = {"us": 1e6, "ms": 1e3, "s": 1.0, "MB": 1e-6}
+_SCALES = {"us": 1e6, "ms": 1e3, "s": 1.0, "MB": 1e-6, "B": 1.0}
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Point:
         group: To which of ``GROUPS`` it belongs.
         title: What prunner's figure is, in words.
         limit: What the limit is, in words.
-        unit: ``us``, ``ms``, ``s`` or ``MB``, for both.
+        unit: ``us``, ``ms``, ``s``, ``MB`` or ``B``, for both.
         target: What the ratio may be at most; ``None`` for what is only good to know.
     """
 
@@ -78,6 +79,28 @@ def _handoff(kind: str) -> list[Point]:
             "ms",
             1.5,
         ),
+    ]
+
+
+def _cluster() -> list[Point]:
+    group, bare, apart = "cluster", "bare Dask task", "dask-apart-10000"
+    parts = (
+        ("first", "10,000 nodes: run() until the first one begins", "s"),
+        ("bytes", "per node, bytes of the pickled graph", "B"),
+        ("client", "per node, CPU time of the client", "us"),
+        ("scheduler", "per node, CPU time of the scheduler", "us"),
+        ("workers", "per node, CPU time of the workers", "us"),
+        ("memory", "per node, by how much the scheduler grew", "B"),
+    )
+    return [
+        Point("dask-10", "dask-10", group, "a run of 10 trivial nodes", bare, "ms"),
+        *(
+            Point(name, name, group, f"per node, {count} trivial nodes", bare, "us", 1.5)
+            for name, count in (("dask-1000", "1,000"), ("dask-10000", "10,000"))
+        ),
+        Point("dask-start", "dask-start", group, "10 nodes, cluster started for them", bare, "s"),
+        Point(apart, apart, group, "per node, scheduler in a process of its own", bare, "us"),
+        *(Point(f"{apart}-{part}", apart, group, title, bare, unit) for part, title, unit in parts),
     ]
 
 
@@ -202,6 +225,7 @@ POINTS = (
     Point("record-trivial", "record-trivial", "records", "1,000 trivial nodes", "no record", "ms"),
     Point("cpu", "cpu", "CPU use", "40 nodes of 50 ms", "half of SequentialRunner", "s", 1.1),
     Point("cpu-loky", "cpu", "CPU use", "40 nodes of 50 ms", "40 bare loky calls", "s"),
+    *_cluster(),
 )
 
 

@@ -49,15 +49,20 @@ class Outbox:
                 self._send()
             elif not self._is_due:
                 self._is_due = True
-                self._worker.loop.add_callback(self._worker.loop.call_later, _LATEST, self.flush)
+                self._worker.loop.add_callback(self._worker.loop.call_later, _LATEST, self._is_up)
 
     def flush(self) -> None:
         """Say now what waits."""
         with self._lock:
             self._send()
 
+    def _is_up(self) -> None:
+        # A flush in between leaves the timer as it is: each new one would wake the event loop.
+        with self._lock:
+            self._is_due = False
+            self._send()
+
     def _send(self) -> None:
-        self._is_due = False
         waiting, self._waiting = self._waiting, []
         if waiting:
             post = Post(time.time(), tuple(waiting))

@@ -29,6 +29,7 @@ from prunner.bridge.shelf import Shelf
 from prunner.bridge.worker_hooks import local_hook_manager
 from prunner.cluster import recorder
 from prunner.cluster.deadline import Deadline
+from prunner.cluster.held import HeldDataset
 from prunner.cluster.lending import Lending
 from prunner.cluster.marks import marks_of
 from prunner.cluster.messages import (
@@ -236,8 +237,11 @@ class WorkerRun:
             for key in keys:
                 self.saved.pop(key, None)
 
-        loop = self._worker.loop
-        loop.add_callback(loop.call_later, delay, forget)
+        if not delay:
+            forget()
+        elif keys:
+            loop = self._worker.loop
+            loop.add_callback(loop.call_later, delay, forget)
 
     def lend(self, path: str, step: int | None) -> bytes | str | None:
         """For the client: an object that a hook asks for, or a dataset of a step that runs."""
@@ -339,7 +343,7 @@ class _Attempt:
         data = self._data(values)
         for name in datasets_of(node):
             if name in part.in_memory:
-                dataset = MemoryDataset(copy_mode=part.in_memory[name])  # type: ignore[arg-type]
+                dataset = HeldDataset(part.in_memory[name])
                 if name in data:
                     dataset._data = data[name]
                 self._in_memory[name] = dataset
