@@ -135,8 +135,9 @@ class WorkerDied(WorkerError):
         text = (
             f"{ended} ({describe_exit(self.exitcode)}). {self._likely()}{self._memory()}"
             if self.deaths is None
-            else f"{ended}. {_times(self.deaths)} that has happened; Dask gives up on a node when "
-            "more have ended than distributed.scheduler.allowed-failures says. Its log may say why."
+            else f"{ended}, for time {self.deaths} in this run. Dask runs a node again until more "
+            "workers have ended than distributed.scheduler.allowed-failures says. The log of the "
+            "worker may tell why."
         )
         return f"{text}\n\nIn the worker:\n{self.frames}" if self.frames else text
 
@@ -196,10 +197,6 @@ class NodeTimeout(WorkerDied):
             f"{self._who()[0].lower()}{self._who()[1:]} was ended."
         )
         return f"{text}\n\nIt was here:\n{self.frames}" if self.frames else text
-
-
-def _times(count: int) -> str:
-    return "It is the first time" if count == 1 else f"It is time {count}"
 
 
 _BY_OTHERS = (9, 15)  # SIGKILL, SIGTERM

@@ -10,7 +10,6 @@ import contextlib
 import pickle
 import queue
 import threading
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from time import time
@@ -21,9 +20,8 @@ from distributed.utils import TimeoutError as DaskTimeoutError
 
 from prunner.bridge.messages import Failed, Finished, Printed
 from prunner.bridge.refs import DataRef
-from prunner.cluster import steps
-from prunner.cluster.deaths import Deaths
 from prunner.cluster.exchange import ClusterExchange
+from prunner.cluster.faults import Faults, Told, given_up
 from prunner.cluster.graph import Graph, Key
 from prunner.cluster.messages import (
     Asked,
@@ -36,17 +34,15 @@ from prunner.cluster.messages import (
     StepFailed,
     StepFault,
 )
-from prunner.cluster.plugin import GiveUpPlugin
 from prunner.cluster.state import ClusterDecision, ClusterState, Submit
 from prunner.cluster.submission import submit
-from prunner.errors import ClusterError, NodeTimeout, WorkerDied, WorkerStartError
+from prunner.cluster.workers import Workers
 from prunner.events import (
     Abort,
     AnswerHook,
     End,
     Errand,
     HandleLog,
-    NoteDeath,
     NoteDone,
     NoteError,
     NoteFailed,
@@ -61,7 +57,6 @@ from prunner.planning.decisions import PARENT, GiveUp, Release, Retry, Start
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-NOBODY = PARENT - 1  # the number of no worker
 _GLANCE = 0.5  # seconds between two looks at what still runs, when nothing more is to start
 
 
@@ -117,7 +112,7 @@ class ClusterDispatcher:
     Attributes:
         errands: What the calling thread has to do, in order; the last one is an ``End``.
         inbox: Where events arrive.
-        processes: Host and process id of each worker, by its number.
+        workers: The workers of the run, whom the calling thread gives answers.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of a run, made apart from it
@@ -134,27 +129,20 @@ class ClusterDispatcher:
     ) -> None:
         self.errands: queue.SimpleQueue[Errand] = queue.SimpleQueue()
         self.inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self.processes: dict[int, tuple[str, int]] = {}
+        self.workers = Workers(client, token)
         self._client = client
         self._state = state
         self._graph = graph
         self._exchange = exchange
         self._refs = dict(refs)
-        self._token = token
-        self._package = package
         self._journal = journal
         self._journal.sizes.update({name: ref.size for name, ref in refs.items()})
-        self._deaths = Deaths()
-        self._overdue: Counter[int] = Counter()  # tries that took too long, by step
+        told = Told(state, journal, self.errands)
+        self._faults = Faults(client, self.workers, graph, told, token=token, package=package)
         self._wanted: dict[Key, set[int]] = {}
-        self._numbers: dict[tuple[str, int], int] = {}  # of workers: by address and thread
-        self._addresses: dict[int, str] = {}
-        self._asked: dict[int, int] = {}  # number of the question that a worker waits for
-        self._offsets: dict[str, float] = {}  # between clocks, in seconds, by address
         self._has_stopped = False
         self._is_fetching = False
         self._has_fetched = False
-        self._plugins: list[str] = []
 
     @property
     def is_complete(self) -> bool:
@@ -163,7 +151,7 @@ class ClusterDispatcher:
 
     def plugins(self, first: str) -> Iterable[str]:
         """The names of the worker plugins of the run."""
-        return [*self._plugins, first]
+        return [*self._faults.plugins, first]
 
     # --- in the client's own event loop -------------------------------------------------------
 
@@ -209,10 +197,14 @@ class ClusterDispatcher:
         match event:
             case Heard():
                 self._hear(event)
-            case Settled(key, status):
-                self._note_settled(key, status)
+            case Settled(key, "error") if key in self._exchange.held and not self._has_stopped:
+                self._follow(self._faults.note_failed_task(key, self._exchange.held[key]))
+            case Settled(key, "cancelled" | "lost") if key in self._exchange.held:
+                self._faults.lose(event.status)
             case RanHere():
                 self._note_ran_here(event)
+            case Due() if self._state.stopping:
+                self._state.forget([PARENT])
             case Due(step):
                 self.errands.put(RunHere(step))
             case Fetched(None, error):
@@ -224,15 +216,14 @@ class ClusterDispatcher:
 
     def _hear(self, heard: Heard) -> None:
         post = Post(*pickle.loads(heard.post))
-        late = heard.at - post.sent
-        self._offsets[heard.address] = min(late, self._offsets.get(heard.address, late))
+        self.workers.note_clock(heard.address, post.sent, heard.at)
         for thread, message in post.messages:
-            self._take(heard.address, self._number(heard.address, thread), message)
+            self._take(heard.address, self.workers.number(heard.address, thread), message)
 
     def _take(self, address: str, worker: int, message: Any) -> None:
         match message:
             case Began(step, pid, host):
-                self.processes[worker] = host, pid
+                self.workers.processes[worker] = host, pid
                 self._exchange.runs_at[step] = address
                 self._state.step_began(worker, step)
                 self._journal.order(step, time())
@@ -245,18 +236,19 @@ class ClusterDispatcher:
             case Printed():
                 self.errands.put(message)
             case Asked(number, call):
-                self._asked[worker] = number
+                self.workers.note_question(worker, number)
                 self.errands.put(AnswerHook(worker, call))
             case Overdue():
-                self._end_overdue(address, worker, message)
+                self._follow(self._faults.end_overdue(address, worker, message))
             case Died():
-                self._note_died(message)
+                self._faults.note_died(message)
             case Refused():
-                self._refuse(address, message)
+                self._faults.refuse(address, message)
 
     def _finish(self, address: str, worker: int, done: StepDone) -> None:
-        times = done.times._replace(began=done.times.began + self._offsets[address])
+        began = self.workers.here(address, done.times.began)
         refs = {name: DataRef(name, None, size) for name, size in done.sizes.items()}
+        times = done.times._replace(began=began)
         finished = Finished(done.step, refs, done.seconds, times)
         self._journal.end(worker, finished, time())
         self._journal.sizes.update(done.sizes)
@@ -269,17 +261,22 @@ class ClusterDispatcher:
         self._follow(decisions)
 
     def _fail(self, address: str, worker: int, fault: StepFault) -> None:
-        times = fault.times._replace(began=fault.times.began + self._offsets[address])
-        host, pid = self.processes.get(worker, ("", 0))
-        failed = Failed(fault.step, fault.failure, fault.phase, pid, seconds=fault.seconds)
-        failed = failed._replace(times=times, host=host)
+        failed = Failed(
+            step=fault.step,
+            failure=fault.failure,
+            phase=fault.phase,
+            pid=self.workers.pid(worker) or 0,
+            seconds=fault.seconds,
+            times=fault.times._replace(began=self.workers.here(address, fault.times.began)),
+            host=self.workers.host(worker),
+        )
         self._journal.end(worker, failed, time(), failed=True)
         if fault.delay is not None:
             self._state.step_retried(worker, fault.step)
             self.errands.put(NoteFailed(failed, Retry(fault.step, fault.delay)))
             return
         decisions = self._state.step_failed(worker, fault.step)
-        self.errands.put(NoteFailed(failed, _given_up(decisions)))
+        self.errands.put(NoteFailed(failed, given_up(decisions)))
         self._follow(decisions)
 
     def _note_ran_here(self, ran: RanHere) -> None:
@@ -288,7 +285,7 @@ class ClusterDispatcher:
             if ran.may_retry and self._may_retry_here(ran.step):
                 return
             decisions = self._state.step_failed(PARENT, ran.step)
-            self.errands.put(NoteFailedHere(ran.step, _given_up(decisions)))
+            self.errands.put(NoteFailedHere(ran.step, given_up(decisions)))
             self._follow(decisions)
             return
         plan = self._state.plan
@@ -313,131 +310,6 @@ class ClusterDispatcher:
         timer.daemon = True
         timer.start()
         return True
-
-    def _end_overdue(self, address: str, worker: int, overdue: Overdue) -> None:
-        """Let a process end that works on a step for too long; Dask starts another one."""
-        step = overdue.step
-        policy = self._graph.policy_of(step)
-        host, _ = self.processes.get(worker, ("", 0))
-        name = self._state.plan.steps[step].name
-        error = NodeTimeout(name, policy.timeout, overdue.pid, overdue.frames, host=host)
-        self._overdue[step] += 1
-        if self._overdue[step] <= policy.retries and not self._state.stopping:
-            self._journal.die(worker, step, time())
-            self._state.step_retried(worker, step)
-            outcome: Retry | GiveUp = Retry(step, 0.0)
-            decisions: list[ClusterDecision] = []
-        else:
-            self._journal.die(worker, step, time())
-            decisions = self._state.step_failed(worker, step)
-            outcome = _given_up(decisions)
-            # Before it ends: Dask would run it again.
-            plugin = GiveUpPlugin(self._token, step)
-            self._client.register_plugin(plugin, name=plugin.name)
-            self._plugins.append(plugin.name)
-        self.errands.put(NoteDeath(error, step, outcome))
-        self._call(steps.answer, self._token, overdue.number, None, worker=address)
-        self._follow(decisions)
-
-    def _refuse(self, address: str, refused: Refused) -> None:
-        if self._state.stopping:
-            return
-        self.errands.put(NoteError(refusal(self._package, address, refused)))
-        self._state.stop()
-
-    def _note_settled(self, key: Key, status: str) -> None:
-        """A task has ended; what has not been heard of by then is Dask's to tell."""
-        future = self._exchange.held.get(key)
-        if future is None or status == "finished" or self._has_stopped:
-            return
-        if status in ("cancelled", "lost"):
-            if not self._state.stopping:
-                self._lose(status)
-            return
-        error = future.exception(timeout=10)
-        if isinstance(error, StepFailed):
-            return  # which has been told before
-        if isinstance(error, KilledWorker):
-            self._note_killed(future, error)
-        elif self._graph.step_of(key) not in self._state.failed | self._state.skipped:
-            self._note_fault_of_dask(key, error)
-
-    def _lose(self, status: str) -> None:
-        address = self._client.scheduler.address if self._client.scheduler else "?"
-        self.errands.put(
-            NoteError(
-                ClusterError(
-                    f"Dask's scheduler at {address} has ended or cannot be reached any more, or "
-                    f"somebody has cancelled the run there ({status}). Nodes that still run go on "
-                    "to their end, and save nothing any more."
-                )
-            )
-        )
-        self._state.stop()
-        self._state.running.clear()
-
-    def _note_died(self, died: Died) -> None:
-        """A process has ended; Dask does again what ran there, unless it gives up on it."""
-        self._deaths.note(died)
-        for step in died.steps:
-            if step in self._state.failed or self._overdue[step]:
-                continue  # it is known why
-            worker = self._worker_of(step)
-            self._journal.die(worker, step, time())
-            self._state.step_retried(worker, step)
-            error = WorkerDied(
-                self._state.plan.steps[step].name,
-                None,
-                died.pid,
-                frames=died.frames,
-                host=died.host,
-                deaths=self._deaths.count(step),
-            )
-            self.errands.put(NoteDeath(error, step, Retry(step, 0.0)))
-
-    def _note_killed(self, future: Future, killed: KilledWorker) -> None:
-        """Dask has given up on a task, since each worker has ended that was given it."""
-        step = self._graph.step_of(killed.task)
-        if step is None or step in self._state.failed:
-            return
-        if self._deaths.is_innocent(step):
-            # It waited on these workers behind another one, which has ended them.
-            self._client.retry([future])
-            return
-        death = self._deaths.of(step)
-        worker = self._worker_of(step)
-        address = killed.last_worker.address
-        hosts = {self._addresses[w]: host for w, (host, _) in self.processes.items()}
-        error = WorkerDied(
-            self._state.plan.steps[step].name,
-            None,
-            self.processes.get(worker, (None, None if death is None else death.pid))[1],
-            frames="" if death is None else death.frames,
-            host=hosts.get(address, _host_of(address)),
-            deaths=killed.allowed_failures + 1,
-        )
-        self._journal.die(worker, step, time())
-        decisions = self._state.step_failed(worker, step)
-        self.errands.put(NoteDeath(error, step, _given_up(decisions)))
-        self._follow(decisions)
-
-    def _worker_of(self, step: int) -> int:
-        """Where a step ran when it was heard of last."""
-        return next((w for w, s in self._state.running.items() if s == step), NOBODY)
-
-    def _note_fault_of_dask(self, key: Key, error: BaseException | None) -> None:
-        """Dask could not run a task, or not hand on its data."""
-        step = self._graph.step_of(key)
-        names = "a task" if step is None else f"node '{self._state.plan.steps[step].name}'"
-        told = ClusterError(
-            f"Dask could not run {names}, or what it depends on: {type(error).__name__}: {error}"
-        )
-        told.__cause__ = error
-        self.errands.put(NoteError(told))
-        if step is None:
-            self._state.stop()
-            return
-        self._follow(self._state.step_failed(NOBODY, step))
 
     # --- decisions ----------------------------------------------------------------------------
 
@@ -538,47 +410,8 @@ class ClusterDispatcher:
     def _look_what_runs(self) -> None:
         """Of what ran when it was heard of last, some workers may be gone."""
         with contextlib.suppress(OSError, DaskTimeoutError):
-            running = self._client.run(steps.stop, self._token, on_error="ignore")
-            for address, threads in running.items():
-                for thread, step in threads:
-                    self._state.step_began(self._number(address, thread), step)
-            self._state.forget(
-                w
-                for w in list(self._state.running)
-                if w != PARENT and self._addresses[w] not in running
-            )
-
-    # --- workers ------------------------------------------------------------------------------
-
-    def _number(self, address: str, thread: int) -> int:
-        """The number of a thread that runs nodes."""
-        number = self._numbers.setdefault((address, thread), len(self._numbers))
-        self._addresses[number] = address
-        return number
-
-    def answer(self, worker: int, message: Any) -> None:
-        """Answer the hook call for which a worker waits; called on the calling thread."""
-        number = self._asked.pop(worker)
-        self._call(
-            steps.answer, self._token, number, tuple(message), worker=self._addresses[worker]
-        )
-
-    def _call(self, function: Any, *args: Any, worker: str) -> None:
-        self._client.run(function, *args, workers=[worker], on_error="ignore")
-
-
-def refusal(package: str | None, address: str, refused: Refused) -> WorkerStartError:
-    """Why no node can run in a worker."""
-    return WorkerStartError(
-        package,
-        f"{refused.cause} (worker {address} on host {refused.host}, Python {refused.python})",
-        refused.details,
-    )
-
-
-def _given_up(decisions: Iterable[ClusterDecision]) -> GiveUp:
-    return next(each for each in decisions if isinstance(each, GiveUp))
-
-
-def _host_of(address: str) -> str:
-    return address.rpartition("/")[2].rpartition(":")[0]
+            for worker, step in self.workers.running().items():
+                self._state.step_began(worker, step)
+            there = self.workers.addresses()
+            gone = {w for w in self._state.running if w >= 0}
+            self._state.forget(w for w in gone if self.workers.address(w) not in there)

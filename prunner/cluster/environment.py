@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prunner import kedro_internals
 from prunner.cluster import steps
-from prunner.cluster.dispatcher import refusal
+from prunner.cluster.faults import refusal
 from prunner.cluster.probe import ancestor_of, look
 from prunner.errors import ClusterError
 

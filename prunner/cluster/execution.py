@@ -85,7 +85,7 @@ class ClusterExecution(Execution):
         loop = threading.Thread(target=dispatcher.run, name="prunner-dispatcher", daemon=True)
         with ExitStack() as stack:
             stack.callback(run.errands.close, dispatcher.errands)
-            stack.callback(lambda: self._processes.update(dispatcher.processes))
+            stack.callback(lambda: self._processes.update(dispatcher.workers.processes))
             stack.callback(lambda: loop.join() if loop.ident else None)
             stack.callback(dispatcher.inbox.put, Abort())
             stack.callback(self._leave, run, dispatcher, told.topic)
@@ -97,7 +97,7 @@ class ClusterExecution(Execution):
             loop.start()
             stack.enter_context(shown(self._terminal, state, self._journal, environment.threads))
             with self._interrupts.allowed():
-                run.errands.run(dispatcher.errands, dispatcher, dispatcher.inbox.put)
+                run.errands.run(dispatcher.errands, dispatcher.workers, dispatcher.inbox.put)
 
     def _leave(self, run: Prepared, dispatcher: ClusterDispatcher, topic: str) -> None:
         """Let the cluster forget the run."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import queue
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -22,10 +23,10 @@ class Questions:
 
     Args:
         outbox: Takes the questions.
-        is_over: Tells whether nobody will answer.
+        is_over: Tells whether nobody will answer a thread.
     """
 
-    def __init__(self, outbox: Outbox, is_over: Callable[[], bool]) -> None:
+    def __init__(self, outbox: Outbox, is_over: Callable[[int], bool]) -> None:
         self._outbox = outbox
         self._is_over = is_over
         self._numbers = itertools.count()
@@ -52,7 +53,7 @@ class Questions:
             while True:
                 with contextlib.suppress(queue.Empty):
                     return box.get(timeout=_GLANCE)
-                if self._is_over():
+                if self._is_over(thread or threading.get_ident()):
                     raise AbandonedError
         finally:
             del self._open[number]

@@ -14,7 +14,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from dask.sizeof import sizeof
-from distributed import rejoin, secede
+from distributed import get_worker, rejoin, secede
 from kedro.io import MemoryDataset
 from kedro.runner import Task
 
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from kedro.pipeline.node import Node
 
 HOST = socket.gethostname()
+_WANTED = ("executing", "long-running")  # states of a task that runs, and is waited for
 _HANDED_OVER = 1.0  # seconds after which Dask surely holds what a step has made
 
 runs: dict[str, WorkerRun] = {}  # those that this process knows of
@@ -102,6 +103,7 @@ class WorkerRun:
         self.questions = Questions(self.outbox, self.is_over)
         self.lending = Lending(worker.address)
         self.running: dict[int, int] = {}  # steps by their thread
+        self._keys: dict[int, Any] = {}  # Dask's of their tasks, by the same
         self.saved: dict[tuple[int, str], MemoryDataset] = {}  # by steps that still run
         self.ended = threading.Event()  # nobody wants to hear of the run any more
         self.stopping = threading.Event()  # no other step is to begin
@@ -147,6 +149,13 @@ class WorkerRun:
 
     def run(self, part: StepPart, values: Sequence[Any]) -> Any:
         """Run a step, again and again if its policy says so."""
+        self._keys[threading.get_ident()] = get_worker().get_current_task()
+        try:
+            return self._run(part, values)
+        finally:
+            del self._keys[threading.get_ident()]
+
+    def _run(self, part: StepPart, values: Sequence[Any]) -> Any:
         tries = 0
         while not self._is_given_up(part.step):
             tries += 1
@@ -193,9 +202,14 @@ class WorkerRun:
     def _is_given_up(self, step: int) -> bool:
         return self.stopping.is_set() or step in self.given_up
 
-    def is_over(self) -> bool:
-        """True if nobody waits for this run any more; asked by the thread of a step."""
-        return self.ended.is_set() or self._worker.status.name in ("closed", "closing", "failed")
+    def is_over(self, thread: int) -> bool:
+        """True if nobody waits any more for the step that a thread runs."""
+        if self.ended.is_set() or self._worker.status.name in ("closed", "closing", "failed"):
+            return True
+        if self.stopping.is_set() or thread not in self._keys:
+            return False  # the client waits for those that run, though Dask does not
+        task = self._worker.state.tasks.get(self._keys[thread])
+        return task is None or task.state not in _WANTED
 
     def function(self, number: int) -> Callable[..., Any]:
         """A function of the run's nodes."""
@@ -274,7 +288,7 @@ class _Attempt:
         self._failures = Failures()
         self._shelf = Shelf(run.lending)
         self._deadline = Deadline(run, part)
-        self._watch = PhaseWatch(_NoSaves(run.ended))  # for what goes wrong before there is one
+        self._watch = PhaseWatch(_NoSaves(self._is_over))  # for what goes wrong before there is one
 
     def run(self, values: Sequence[Any], tries: int) -> StepDone | StepFault:
         """Run it.
@@ -311,7 +325,7 @@ class _Attempt:
     def _execute(self, values: Sequence[Any]) -> None:
         run, part = self._run, self._part
         relay = HookRelay(run.told.hooks, self._ask, run.local_hooks())
-        self._watch = PhaseWatch(_NoSaves(run.ended, relay))
+        self._watch = PhaseWatch(_NoSaves(self._is_over, relay))
         relay.begin_step(part.step, self._shelf, self._failures, self._saved_so_far)
         catalog = run.catalog()
         node = self._node()
@@ -386,6 +400,9 @@ class _Attempt:
             reply = self._run.questions.ask(lambda number: Asked(number, call), self._thread)
         return HookReply(*reply)
 
+    def _is_over(self) -> bool:
+        return self._run.is_over(self._thread)
+
     def _delay(self, error: BaseException, tries: int) -> float | None:
         policy = self._part.policy
         if isinstance(error, AbandonedError) or tries > policy.retries:
@@ -396,8 +413,8 @@ class _Attempt:
 class _NoSaves:
     """The hooks of a step, before each of whose saves it is asked whether anybody wants it."""
 
-    def __init__(self, ended: threading.Event, relay: Any = None) -> None:
-        self._ended = ended
+    def __init__(self, is_over: Callable[[], bool], relay: Any = None) -> None:
+        self._is_over = is_over
         self._relay = relay
 
     @property
@@ -410,7 +427,7 @@ class _NoSaves:
             return call
 
         def unless_ended(**arguments: Any) -> Any:
-            if self._ended.is_set():
+            if self._is_over():
                 raise AbandonedError
             return call(**arguments)
 
