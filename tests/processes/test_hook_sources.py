@@ -45,6 +45,9 @@ PLUGIN = {
     "tally.py": """
 from kedro.framework.hooks import hook_impl
 from orchard.trace import note
+from tests.processes.conftest import NEW_AND_COPIED
+
+pytestmark = NEW_AND_COPIED
 
 
 class Tally:

@@ -20,6 +20,9 @@ from prunner.processes.usage import UsageWatch
 MB = 1_000_000
 TAKES_MEMORY = """
 import sys
+from tests.processes.conftest import NEW_AND_COPIED
+
+pytestmark = NEW_AND_COPIED
 print("begin", flush=True)
 for line in sys.stdin:
     data = b"1" * int(line)

@@ -66,6 +66,9 @@ def fill(basket):
     """
 from kedro.io import MemoryDataset
 from kedro.pipeline import Pipeline, node
+from tests.processes.conftest import NEW_AND_COPIED
+
+pytestmark = NEW_AND_COPIED
 
 catalog["empty"] = MemoryDataset(Basket(0))
 filled = runner.run(Pipeline([node(fill, "empty", "filled")]), catalog)["filled"].load()

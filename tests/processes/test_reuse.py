@@ -19,6 +19,9 @@ import prunner
 from prunner import ParallelRunner
 from tests.leftovers import files_of
 from tests.processes import nodes
+from tests.processes.conftest import NEW_AND_COPIED
+
+pytestmark = NEW_AND_COPIED
 
 
 def doubled(runner, number):

@@ -31,6 +31,9 @@ from pathlib import Path
 import prunner
 from kedro.framework.session import KedroServiceSession
 from kedro.framework.startup import bootstrap_project
+from tests.processes.conftest import NEW_AND_COPIED
+
+pytestmark = NEW_AND_COPIED
 
 bootstrap_project(Path.cwd())
 runner = prunner.ParallelRunner(max_workers=2, start_method=sys.argv[1])

@@ -35,6 +35,9 @@ REGISTRY = f"""
 from kedro.pipeline import Pipeline, node
 
 from {PACKAGE}.nodes import bite, pack, pick, swallow
+from tests.processes.conftest import NEW_AND_COPIED
+
+pytestmark = NEW_AND_COPIED
 
 
 def register_pipelines():

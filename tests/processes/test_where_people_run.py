@@ -49,6 +49,9 @@ import threading
 from kedro.framework.hooks import hook_impl
 
 from .trace import note
+from tests.processes.conftest import NEW_AND_COPIED
+
+pytestmark = NEW_AND_COPIED
 
 
 class Recorder:
