@@ -9,17 +9,22 @@ import prunner
 from prunner.options import available_start_methods
 from tests.leftovers import children, files_of
 
+VARIABLE = "PRUNNER_TEST_START_METHODS"
 # One that starts a new interpreter, and one that copies this process: for what does not depend on
 # which of the others started a worker.
 NEW_AND_COPIED = pytest.mark.start_methods("loky", "fork")
 UNDER_ALL = pytest.mark.start_methods()
 
 
+def is_asked_for() -> bool:
+    """Whether the environment says which start methods are tested."""
+    return bool(os.environ.get(VARIABLE))
+
+
 def chosen_start_methods(*enough: str) -> list[str]:
     """Those that the environment asks for; else those that are enough, or all if none are named."""
-    asked = os.environ.get("PRUNNER_TEST_START_METHODS")
     here = available_start_methods()
-    chosen = asked.split(",") if asked else enough or here
+    chosen = os.environ[VARIABLE].split(",") if is_asked_for() else enough or here
     return [method for method in chosen if method in here]
 
 

@@ -14,6 +14,7 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import node, pipeline
 
 from prunner import NodeTimeout, ParallelRunner, PipelineFailed, WorkerDied, WorkerStartError
+from prunner.processes import process
 from tests.processes import failing_nodes as nodes
 from tests.processes.conftest import NEW_AND_COPIED, UNDER_ALL
 
@@ -227,7 +228,10 @@ def test_a_worker_that_dies_while_it_starts_is_replaced_twice(
 
 
 @UNDER_ALL
-def test_what_a_node_has_started_ends_with_its_worker(start_method, tmp_path):
+def test_what_a_node_has_started_ends_with_its_worker(start_method, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        process, "GRACE", 0.5
+    )  # the forked one holds a pipe whose end is waited for
     steps = [node(nodes.leave_processes_and_die, "path", None, name="guilty")]
     with pytest.raises(WorkerDied):
         run(steps, runner_of(start_method), path=str(tmp_path / "pids"))

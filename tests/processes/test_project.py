@@ -549,8 +549,16 @@ print(json.dumps(list(there) == list(options(1)) and list(there)[:2]))
 """
 
 
-def test_options_of_the_interpreter_reach_workers(tmp_path: Path, start_method: str) -> None:
+def test_options_of_the_interpreter_reach_workers(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, start_method: str
+) -> None:
     folder = make_folder(tmp_path / "folder")
     script = folder.write("script.py", OPTIONS)
-    done = folder.run("-O", "-W", "error:take care:UserWarning", str(script), start_method)
+    options = ("-O", "-W", "error:take care:UserWarning")
+    # What is compiled with -O is nowhere yet: at least not each process compiles all of Kedro.
+    compiled = {
+        "PYTHONDONTWRITEBYTECODE": "",
+        "PYTHONPYCACHEPREFIX": str(tmp_path_factory.getbasetemp() / "compiled"),
+    }
+    done = folder.run(*options, str(script), start_method, **compiled)
     assert done.answer == [True, 1]
