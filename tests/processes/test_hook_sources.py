@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.processes.conftest import NEW_AND_COPIED
 from tests.processes.projects import (
     PACKAGE,
     RUN_WITH,
@@ -17,6 +18,8 @@ from tests.processes.projects import (
     make_project,
     pipeline_files,
 )
+
+pytestmark = NEW_AND_COPIED
 
 NODES = """
 from orchard.trace import note
@@ -45,9 +48,6 @@ PLUGIN = {
     "tally.py": """
 from kedro.framework.hooks import hook_impl
 from orchard.trace import note
-from tests.processes.conftest import NEW_AND_COPIED
-
-pytestmark = NEW_AND_COPIED
 
 
 class Tally:

@@ -16,13 +16,13 @@ from kedro.pipeline import node, pipeline
 from prunner import OptionError, ParallelRunner, history
 from prunner.bridge.messages import MemorySeen
 from prunner.processes.usage import UsageWatch
+from tests.processes.conftest import NEW_AND_COPIED
+
+pytestmark = NEW_AND_COPIED
 
 MB = 1_000_000
 TAKES_MEMORY = """
 import sys
-from tests.processes.conftest import NEW_AND_COPIED
-
-pytestmark = NEW_AND_COPIED
 print("begin", flush=True)
 for line in sys.stdin:
     data = b"1" * int(line)

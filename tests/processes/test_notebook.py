@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
+from tests.processes.conftest import NEW_AND_COPIED
 from tests.processes.projects import PACKAGE, Folder, make_project, pipeline_files
+
+pytestmark = NEW_AND_COPIED
 
 nbformat = pytest.importorskip("nbformat")
 nbclient = pytest.importorskip("nbclient")
@@ -66,9 +69,6 @@ def fill(basket):
     """
 from kedro.io import MemoryDataset
 from kedro.pipeline import Pipeline, node
-from tests.processes.conftest import NEW_AND_COPIED
-
-pytestmark = NEW_AND_COPIED
 
 catalog["empty"] = MemoryDataset(Basket(0))
 filled = runner.run(Pipeline([node(fill, "empty", "filled")]), catalog)["filled"].load()

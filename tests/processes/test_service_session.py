@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes.conftest import NEW_AND_COPIED
 from tests.processes.projects import PACKAGE, make_project
+
+pytestmark = NEW_AND_COPIED
 
 FILES = {
     "conf/base/parameters.yml": "weight: 3\n",
@@ -31,9 +34,6 @@ from pathlib import Path
 import prunner
 from kedro.framework.session import KedroServiceSession
 from kedro.framework.startup import bootstrap_project
-from tests.processes.conftest import NEW_AND_COPIED
-
-pytestmark = NEW_AND_COPIED
 
 bootstrap_project(Path.cwd())
 runner = prunner.ParallelRunner(max_workers=2, start_method=sys.argv[1])

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes.conftest import NEW_AND_COPIED
 from tests.processes.projects import PACKAGE, make_project
+
+pytestmark = NEW_AND_COPIED
 
 PAGE = Path(__file__).parents[2] / "docs" / "sessions.md"
 
@@ -35,9 +38,6 @@ REGISTRY = f"""
 from kedro.pipeline import Pipeline, node
 
 from {PACKAGE}.nodes import bite, pack, pick, swallow
-from tests.processes.conftest import NEW_AND_COPIED
-
-pytestmark = NEW_AND_COPIED
 
 
 def register_pipelines():
