@@ -1,4 +1,4 @@
-"""What docs/sessions.md says is so, under every start method."""
+"""What docs/sessions.md says is so."""
 
 from __future__ import annotations
 
