@@ -73,13 +73,13 @@ def run(start_method):
 
 def test_an_interrupt_ends_the_run_and_suggests_how_to_resume(run):
     assert run.files()
-    if POSIX:  # the terminal sends it to the whole group
-        os.killpg(run.process.pid, signal.SIGINT)
-    else:
+    if sys.platform == "win32":
         try:
             os.kill(run.process.pid, signal.CTRL_BREAK_EVENT)
         except (OSError, SystemError):
             pytest.skip("there is no console")
+    else:  # the terminal sends it to the whole group
+        os.killpg(run.process.pid, signal.SIGINT)
     output, _ = run.process.communicate(timeout=LIMIT)
 
     assert "interrupted by KeyboardInterrupt" in output
