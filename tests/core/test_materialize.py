@@ -1,6 +1,7 @@
 """What is put into the catalog before a run is what Kedro would have put there."""
 
 import inspect
+import logging
 import random
 
 import pytest
@@ -8,6 +9,7 @@ from kedro.io import CatalogConfigResolver, DataCatalog, MemoryDataset, SharedMe
 from kedro.pipeline import Pipeline, node
 from kedro.runner import SequentialRunner
 from kedro_datasets.pickle import PickleDataset
+from rich.logging import RichHandler
 
 from prunner import ParallelRunner, kedro_internals
 
@@ -22,6 +24,17 @@ ENTRIES = {
     "cached": {"type": "CachedDataset", "dataset": {"type": "MemoryDataset"}},
 }
 NAMES = ["held", "cached", "part_1", "part_x", "a#copy", "ns.b", "out", "Part_7", "two\nlines"]
+
+
+@pytest.fixture(autouse=True)
+def _no_colours():
+    """Kedro's own handler takes longer for the lines of a test than all the rest."""
+    handlers = [each for each in logging.root.handlers if isinstance(each, RichHandler)]
+    for each in handlers:
+        logging.root.removeHandler(each)
+    yield
+    for each in handlers:
+        logging.root.addHandler(each)
 
 
 class KedrosWay(SequentialRunner):

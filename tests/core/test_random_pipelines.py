@@ -43,7 +43,7 @@ def test_any_pipeline_has_the_outcome_of_the_sequential_runner(case, count, rand
 
 
 @given(cases, workers, seeds)
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_loading_and_saving_in_threads_changes_nothing(case, count, random):
     if any(each.function == "chunks" for each in case.nodes):
         return  # Kedro refuses generators there
@@ -63,7 +63,7 @@ def without_thread(hooks):
 
 
 @given(pipelines(may_fail=True).filter(lambda case: case.failing()), workers, seeds)
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_the_error_of_a_node_is_that_of_the_sequential_runner(case, count, random):
     runner = FakeRunner(count, random)
     got, expected = outcome_of(runner, case), outcome_of(SequentialRunner(), case)
@@ -105,7 +105,7 @@ def _with_variants(names, chosen):
 
 
 @given(cases, workers, seeds, st.data())
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_the_death_of_a_worker_names_the_node_that_ran_there(case, count, random, data):
     step = data.draw(st.integers(0, len(case.nodes) - 1))
     runner = FakeRunner(count, random, deaths={step: 1})

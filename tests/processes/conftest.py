@@ -9,16 +9,30 @@ import prunner
 from prunner.options import available_start_methods
 from tests.leftovers import children, files_of
 
+VARIABLE = "PRUNNER_TEST_START_METHODS"
+# One that starts a new interpreter, and one that copies this process: for what does not depend on
+# which of the others started a worker.
+NEW_AND_COPIED = pytest.mark.start_methods("loky", "fork")
+UNDER_ALL = pytest.mark.start_methods()
 
-def chosen_start_methods() -> list[str]:
-    chosen = os.environ.get("PRUNNER_TEST_START_METHODS")
+
+def is_asked_for() -> bool:
+    """Whether the environment says which start methods are tested."""
+    return bool(os.environ.get(VARIABLE))
+
+
+def chosen_start_methods(*enough: str) -> list[str]:
+    """Those that the environment asks for; else those that are enough, or all if none are named."""
     here = available_start_methods()
-    return [m for m in chosen.split(",") if m in here] if chosen else list(here)
+    chosen = os.environ[VARIABLE].split(",") if is_asked_for() else enough or here
+    return [method for method in chosen if method in here]
 
 
 def pytest_generate_tests(metafunc):
     if "start_method" in metafunc.fixturenames:
-        metafunc.parametrize("start_method", chosen_start_methods())
+        mark = metafunc.definition.get_closest_marker("start_methods")
+        enough = mark.args if mark is not None else ()
+        metafunc.parametrize("start_method", chosen_start_methods(*enough))
 
 
 @pytest.fixture(autouse=True)

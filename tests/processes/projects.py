@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,27 @@ if __name__ == "__main__":
 """
 
 
+# Several commands in one process, since importing Kedro is what takes time.
+SEVERAL = """
+import contextlib, io, json, sys
+
+from prunner.cli import main
+
+answers = []
+for arguments in json.loads(sys.argv[1]):
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding=sys.argv[2]) for _ in range(2))
+    code = 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main(arguments)
+        except SystemExit as end:
+            code = end.code
+    texts = [file.flush() or file.buffer.getvalue().decode(sys.argv[2]) for file in (out, err)]
+    answers.append([code or 0, *texts])
+print(json.dumps(answers))
+"""
+
+
 @dataclass(frozen=True)
 class Done:
     """A process that ended."""
@@ -219,6 +241,13 @@ class Folder:
     def run_script(self, text: str, *arguments: str, **environment: str) -> Done:
         """Run a script from the folder to its end."""
         return self.run(str(self.write("script.py", text)), *arguments, **environment)
+
+    def run_commands(
+        self, commands: Sequence[Sequence[str]], encoding: str = "utf-8", **environment: str
+    ) -> list[Done]:
+        """What each of these commands of ``prunner`` answers, on a console with this encoding."""
+        done = self.run_script(SEVERAL, json.dumps(commands), encoding, **environment)
+        return [Done(*answer) for answer in done.answer]
 
     def notes(self, event: str | None = None) -> dict[int, list[dict[str, Any]]]:
         """What each process noted, by its id and in its order; only this event if given."""

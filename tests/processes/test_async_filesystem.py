@@ -19,7 +19,10 @@ from kedro_datasets.pickle import PickleDataset
 
 from prunner import ParallelRunner
 from tests.processes import async_files
+from tests.processes.conftest import NEW_AND_COPIED
 from tests.processes.nodes import worker_pid
+
+pytestmark = NEW_AND_COPIED
 
 ROWS = [1, 2, 3]
 get_loop()  # whose thread lives as long as this process

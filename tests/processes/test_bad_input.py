@@ -21,8 +21,11 @@ from kedro.runner import SequentialRunner
 
 import prunner
 from prunner import ParallelRunner
+from tests.processes.conftest import NEW_AND_COPIED
 from tests.processes.nodes import fail, identity
 from tests.processes.projects import PACKAGE, make_folder, make_project, pipeline_files
+
+pytestmark = NEW_AND_COPIED
 
 KEDRO = tuple(int(part) for part in kedro.__version__.split(".")[:2])
 

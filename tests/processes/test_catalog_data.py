@@ -21,6 +21,9 @@ from kedro.runner import AbstractRunner, SequentialRunner
 
 from prunner import ParallelRunner
 from tests.processes import nodes
+from tests.processes.conftest import NEW_AND_COPIED
+
+pytestmark = NEW_AND_COPIED
 
 pytest.importorskip("kedro_datasets")
 

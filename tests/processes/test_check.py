@@ -116,6 +116,7 @@ FILES = {
     "conf/other/parameters.yml": "options: {a: 1, b: 2}\n",
 }
 
+QUIET = {"PYTHONWARNINGS": "ignore", "DO_NOT_TRACK": "1"}
 PRUNNER = ("-m", "prunner")
 KEDRO = ("-m", "kedro", "prunner")
 AS_KEDROS = pytest.param(
@@ -133,7 +134,12 @@ def project(tmp_path: Path) -> Folder:
 
 
 def check(folder: Folder, *arguments: str, command: tuple[str, ...] = PRUNNER) -> Done:
-    return folder.run(*command, "check", *arguments, PYTHONWARNINGS="ignore", DO_NOT_TRACK="1")
+    return folder.run(*command, "check", *arguments, **QUIET)
+
+
+def checks(folder: Folder, *options: list[str]) -> list[Done]:
+    """Check several times, in one process."""
+    return folder.run_commands([["check", *each] for each in options], **QUIET)
 
 
 def answer(done: Done) -> dict[str, object]:
@@ -156,7 +162,7 @@ def snapshot(folder: Folder) -> dict[str, tuple[bytes, int]]:
 
 
 @pytest.mark.parametrize("command", [PRUNNER, AS_KEDROS])
-def test_report_of_a_project(project: Folder, command: tuple[str, ...]) -> None:
+def test_report_of_a_project_and_nothing_runs(project: Folder, command: tuple[str, ...]) -> None:
     before = snapshot(project)
     done = check(project, "--max-workers", "4", command=command)
 
@@ -170,11 +176,6 @@ def test_report_of_a_project(project: Folder, command: tuple[str, ...]) -> None:
     assert "found at func.__closure__[0] -> Model._lock (_thread.lock)\n" in done.stdout
     assert "  c               made by 'left', to the main process\n" in done.stdout
     assert snapshot(project) == before
-
-
-@pytest.mark.parametrize("command", [PRUNNER, AS_KEDROS])
-def test_nothing_runs_and_nothing_is_loaded(project: Folder, command: tuple[str, ...]) -> None:
-    assert check(project, command=command).returncode == 0
     (notes,) = project.notes().values()
     events = [note.get("name", note["event"]) for note in notes]
     hooks = ["after_context_created", "register_pipelines", "after_catalog_created"]
@@ -205,38 +206,43 @@ def test_log_files_of_the_project_are_not_opened(project: Folder) -> None:
     assert log.read_text(encoding="utf-8") == "of the last run\n"
 
 
-@pytest.mark.parametrize(
-    ("options", "nodes"),
-    [
-        (["--pipeline", "train"], {"split", "left", "right", "train"}),
-        (["--pipelines", "train,__default__"], {"split", "left", "right", "train"}),
-        (["--to-nodes", "left"], {"split", "left"}),
-        (["--nodes", "split"], {"split"}),
-        (["--tags", "quick", "--to-nodes", "left,right", "--from-nodes", "split"], None),
-    ],
-)
-def test_options_select_nodes(project: Folder, options: list[str], nodes: set[str] | None) -> None:
-    done = check(project, "--format", "json", *options)
-    if nodes is not None:
-        assert names(done) == nodes
-        return
+def test_options_select_nodes(project: Folder) -> None:
+    *found, bad = checks(
+        project,
+        *(
+            ["--format", "json", *options]
+            for options in (
+                ["--pipeline", "train"],
+                ["--pipelines", "train,__default__"],
+                ["--to-nodes", "left"],
+                ["--nodes", "split"],
+                ["--tags", "quick", "--to-nodes", "left,right", "--from-nodes", "split"],
+            )
+        ),
+    )
+    everything = {"split", "left", "right", "train"}
+    assert [names(done) for done in found] == [everything, everything, {"split", "left"}, {"split"}]
     # As the run would say: what "split" makes is an input of the nodes that are left.
-    assert done.returncode == 1
-    assert "Pipeline input(s) {'" in done.stderr
+    assert bad.returncode == 1
+    assert "Pipeline input(s) {'" in bad.stderr
 
 
 def test_configuration_is_that_of_the_run(project: Folder) -> None:
-    def size(*options: str) -> int:
-        found = answer(check(project, "--format", "json", "--nodes", "split", *options))
-        parcels: list[dict[str, int]] = found["parcels"]  # type: ignore[assignment]
-        return {str(each["dataset"]): each["size"] for each in parcels}["params:options"]
+    def sizes(*options: list[str]) -> list[int]:
+        ask = ["--format", "json", "--nodes", "split"]
+        return [size_of_options(done) for done in checks(project, *([*ask, *o] for o in options))]
 
-    usual = size()
-    assert size("--env", "other") > usual
-    assert size("--params", f"options.more={'x' * 1000}") > usual + 900
+    usual, other, more = sizes([], ["--env", "other"], ["--params", f"options.more={'x' * 1000}"])
+    assert other > usual
+    assert more > usual + 900
     copied = project.root / "configuration"
     (project.root / "conf").rename(copied)
-    assert size("--conf-source", str(copied)) == usual
+    assert sizes(["--conf-source", str(copied)]) == [usual]
+
+
+def size_of_options(done: Done) -> int:
+    parcels: list[dict[str, int]] = answer(done)["parcels"]  # type: ignore[assignment]
+    return {str(each["dataset"]): each["size"] for each in parcels}["params:options"]
 
 
 def test_works_in_a_folder_below_the_project(project: Folder) -> None:
@@ -275,18 +281,25 @@ def test_unknown_pipeline(project: Folder, command: tuple[str, ...]) -> None:
     assert text == "Error: There is no pipeline 'trian'. Did you mean 'train'?"
 
 
-def test_unknown_pipeline_that_is_like_no_other(project: Folder) -> None:
-    text = error_of(check(project, "--pipelines", "train,zzz"))
-    assert text == "Error: There is no pipeline 'zzz'. There are '__default__', 'train'."
+def test_mistakes_in_options(project: Folder) -> None:
+    unlike, node, two_ways, no_value = checks(
+        project,
+        ["--pipelines", "train,zzz"],
+        ["--nodes", "nowhere"],
+        ["--pipeline", "train", "--pipelines", "train"],
+        ["--params", "a"],
+    )
+    text = "Error: There is no pipeline 'zzz'. There are '__default__', 'train'."
+    assert error_of(unlike) == text
+    assert "'nowhere'" in error_of(node)
+    text = "Error: --pipeline and --pipelines cannot be used together."
+    assert error_of(two_ways, code=2) == text
+    assert "Item `a` must contain a key" in error_of(no_value, code=2)
 
 
 def test_missing_catalog_entry_is_named(project: Folder) -> None:
     project.write("conf/base/catalog.yml", CATALOG.replace("raw:", "rwa:"))
     assert "Pipeline input(s) {'raw'} not found" in error_of(check(project))
-
-
-def test_unknown_node_is_named(project: Folder) -> None:
-    assert "'nowhere'" in error_of(check(project, "--nodes", "nowhere"))
 
 
 def test_broken_catalog_entry_is_named(project: Folder) -> None:
@@ -297,18 +310,10 @@ def test_broken_catalog_entry_is_named(project: Folder) -> None:
 
 def test_module_that_cannot_be_imported_is_named(project: Folder) -> None:
     project.write(f"src/{PACKAGE}/pipelines/train/nodes.py", "import no_such_module\n")
-    assert "No module named 'no_such_module'" in error_of(check(project))
-    assert "No module named 'no_such_module'" in error_of(check(project, "--pipeline", "train"))
-    assert "Traceback" in check(project, "--verbose").stderr
-
-
-def test_two_ways_to_name_pipelines(project: Folder) -> None:
-    done = check(project, "--pipeline", "train", "--pipelines", "train")
-    assert error_of(done, code=2) == "Error: --pipeline and --pipelines cannot be used together."
-
-
-def test_parameter_without_a_value(project: Folder) -> None:
-    assert "Item `a` must contain a key" in error_of(check(project, "--params", "a"), code=2)
+    plain, of_one, verbose = checks(project, [], ["--pipeline", "train"], ["--verbose"])
+    assert "No module named 'no_such_module'" in error_of(plain)
+    assert "No module named 'no_such_module'" in error_of(of_one)
+    assert "Traceback" in verbose.stderr
 
 
 def test_kedro_imports_little_for_the_command() -> None:

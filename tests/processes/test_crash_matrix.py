@@ -20,6 +20,9 @@ from tests.chaos.nodes import WorkerId, WorkerIdDataset
 from tests.chaos.places import place_fault
 from tests.chaos.run import run_case
 from tests.processes import failing_nodes as nodes
+from tests.processes.conftest import NEW_AND_COPIED, UNDER_ALL
+
+pytestmark = NEW_AND_COPIED
 
 
 @pytest.fixture(autouse=True)
@@ -84,9 +87,18 @@ def test_after_a_death_the_node_is_tried_again_with_the_right_results(place, sta
     assert got.left.keys() >= {"b", "c"}
 
 
-@pytest.mark.parametrize("place", ["run", "unpickle"])
+@UNDER_ALL
 @pytest.mark.parametrize("how", DEATHS)
-def test_a_death_tells_its_way(how, place, start_method):
+def test_a_death_tells_its_way(how, start_method):
+    assert_death_tells_its_way(how, "run", start_method)
+
+
+@pytest.mark.parametrize("how", DEATHS)
+def test_a_death_while_an_input_is_made_tells_its_way(how, start_method):
+    assert_death_tells_its_way(how, "unpickle", start_method)
+
+
+def assert_death_tells_its_way(how, place, start_method):
     case = case_of(Fault(how, place, "guilty"))
     case.options.keep_going = False
     got, wrong = run_case(case, start_method)

@@ -7,10 +7,14 @@ from pathlib import Path
 import kedro
 import pytest
 
+from tests.processes.conftest import NEW_AND_COPIED
 from tests.processes.projects import PACKAGE, Folder, make_project, pipeline_files
 
 KEDRO = tuple(int(part) for part in kedro.__version__.split(".")[:2])
-pytestmark = pytest.mark.skipif(KEDRO < (1, 6), reason="--runner-params came with Kedro 1.6")
+pytestmark = [
+    NEW_AND_COPIED,
+    pytest.mark.skipif(KEDRO < (1, 6), reason="--runner-params came with Kedro 1.6"),
+]
 
 NODES = """
 import os

@@ -19,6 +19,9 @@ from prunner import ParallelRunner
 from prunner.processes.book import MAIN_TAG
 from tests.equivalence import look
 from tests.processes import nodes
+from tests.processes.conftest import NEW_AND_COPIED
+
+pytestmark = NEW_AND_COPIED
 
 
 class Stubborn(AbstractDataset[object, object]):

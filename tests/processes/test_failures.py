@@ -14,7 +14,11 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import node, pipeline
 
 from prunner import NodeTimeout, ParallelRunner, PipelineFailed, WorkerDied, WorkerStartError
+from prunner.processes import process
 from tests.processes import failing_nodes as nodes
+from tests.processes.conftest import NEW_AND_COPIED, UNDER_ALL
+
+pytestmark = NEW_AND_COPIED
 
 POSIX = sys.platform != "win32"
 
@@ -199,6 +203,7 @@ def test_a_node_that_is_quicker_than_its_timeout_is_left_alone(start_method):
 # --- before a node ----------------------------------------------------------------------------
 
 
+@UNDER_ALL
 @pytest.mark.parametrize("times", [2, 3])
 def test_a_worker_that_dies_while_it_starts_is_replaced_twice(
     times, start_method, tmp_path, monkeypatch, caplog
@@ -222,7 +227,11 @@ def test_a_worker_that_dies_while_it_starts_is_replaced_twice(
     assert len(deaths) == 2
 
 
-def test_what_a_node_has_started_ends_with_its_worker(start_method, tmp_path):
+@UNDER_ALL
+def test_what_a_node_has_started_ends_with_its_worker(start_method, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        process, "GRACE", 0.5
+    )  # the forked one holds a pipe whose end is waited for
     steps = [node(nodes.leave_processes_and_die, "path", None, name="guilty")]
     with pytest.raises(WorkerDied):
         run(steps, runner_of(start_method), path=str(tmp_path / "pids"))

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.processes.conftest import NEW_AND_COPIED
 from tests.processes.projects import (
     PACKAGE,
     RUN_WITH,
@@ -17,6 +18,8 @@ from tests.processes.projects import (
     make_project,
     pipeline_files,
 )
+
+pytestmark = NEW_AND_COPIED
 
 NODES = """
 from orchard.trace import note
@@ -164,26 +167,39 @@ if __name__ == "__main__":
 """
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Folder:
+def make_fruit(root: Path) -> Folder:
     files = {
         **pipeline_files("fruit", NODES, PIPELINE),
         f"src/{PACKAGE}/settings.py": SETTINGS
         + 'import os\n\nDISABLE_HOOKS_FOR_PLUGINS = os.environ.get("DISABLED", "").split()\n',
         "conf/base/parameters.yml": "weight: 3\n",
     }
-    return make_project(tmp_path / "project", files)
+    return make_project(root / "project", files)
 
 
-@pytest.fixture
-def with_plugin(project: Folder, tmp_path: Path) -> Folder:
+def make_fruit_with_plugin(root: Path) -> Folder:
     """The project where the plugin is installed."""
-    site = tmp_path / "site"
+    project, site = make_fruit(root), root / "site"
     for name, text in PLUGIN.items():
         path = site / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     return dataclasses.replace(project, import_path=(site,))
+
+
+@pytest.fixture(scope="module")
+def of_sequential(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """The hook calls of the plugin under SequentialRunner."""
+    project = make_fruit_with_plugin(tmp_path_factory.mktemp("sequential"))
+    done = project.run_script(RUN_WITH, "sequential")
+    assert done.returncode == 0, done.output
+    (calls,) = project.notes("hook").values()
+    return calls
+
+
+@pytest.fixture
+def with_plugin(tmp_path: Path) -> Folder:
+    return make_fruit_with_plugin(tmp_path)
 
 
 def hook_calls(notes: list[dict[str, Any]]) -> Counter[tuple[str, str]]:
@@ -196,14 +212,8 @@ def main_process(project: Folder) -> int:
 
 
 def test_hooks_of_an_installed_plugin_fire_as_with_the_sequential_runner(
-    with_plugin: Folder, start_method: str
+    with_plugin: Folder, of_sequential: list[dict[str, Any]], start_method: str
 ) -> None:
-    expected = with_plugin.run_script(RUN_WITH, "sequential")
-    assert expected.returncode == 0, expected.output
-    ((_, of_sequential),) = with_plugin.notes("hook").items()
-    for file in with_plugin.trace.iterdir():
-        file.unlink()
-
     done = with_plugin.run_script(RUN_WITH, start_method)
 
     assert done.returncode == 0, done.output
@@ -225,8 +235,9 @@ def test_hooks_of_a_disabled_plugin_never_fire(with_plugin: Folder, start_method
 
 
 def test_a_hook_registered_by_hand_keeps_its_state_on_the_thread_that_called_run(
-    project: Folder, start_method: str
+    tmp_path: Path, start_method: str
 ) -> None:
+    project = make_fruit(tmp_path)
     answer = project.run_script(RUN_WITH_HOOK_BY_HAND, start_method).answer
 
     caller = answer["places"][0]

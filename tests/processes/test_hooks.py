@@ -14,6 +14,9 @@ from kedro.pipeline import Pipeline, node
 import prunner
 from prunner import ParallelRunner
 from tests.processes import nodes
+from tests.processes.conftest import NEW_AND_COPIED
+
+pytestmark = NEW_AND_COPIED
 
 
 def run(start_method, pipeline, catalog, *hooks, **options):

@@ -109,6 +109,7 @@ def run_pools(folder: Path, *arguments: str) -> Done:
     return make_project(folder / "project", FILES).run_script(SCRIPT, *arguments)
 
 
+@pytest.mark.start_methods("spawn", "fork")
 def test_pools_of_the_standard_library_know_the_project(tmp_path: Path, start_method: str) -> None:
     if start_method == "loky":
         pytest.skip("no start method of the standard library")
@@ -122,19 +123,19 @@ def test_pools_of_the_standard_library_know_the_project(tmp_path: Path, start_me
             assert found["without"].startswith("Package name not found")
 
 
-def test_loky_executor_knows_the_project(tmp_path: Path) -> None:
-    found = run_pools(tmp_path, "loky", "loky").answer["loky"]
+def test_loky_executor_and_joblib_know_the_project(tmp_path: Path) -> None:
+    kinds = ["loky", "joblib"] if joblib_takes_initializers() else ["loky"]
+    answer = run_pools(tmp_path, "loky", *kinds).answer
 
-    assert found["without"].startswith("Package name not found")
-    assert found["with"] == found["in a node"] == KNOWN
+    assert list(answer) == kinds
+    for found in answer.values():
+        assert found["without"].startswith("Package name not found")
+        assert found["with"] == found["in a node"] == KNOWN
 
 
-def test_joblib_knows_the_project(tmp_path: Path) -> None:
-    pytest.importorskip("joblib")
-    version = importlib.metadata.version("joblib").split(".")
-    if (int(version[0]), int(version[1])) < (1, 5):
-        pytest.skip("backends take an initializer since joblib 1.5")
-    found = run_pools(tmp_path, "loky", "joblib").answer["joblib"]
-
-    assert found["without"].startswith("Package name not found")
-    assert found["with"] == found["in a node"] == KNOWN
+def joblib_takes_initializers() -> bool:
+    try:
+        version = importlib.metadata.version("joblib").split(".")
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return (int(version[0]), int(version[1])) >= (1, 5)

@@ -16,7 +16,10 @@ from kedro.pipeline import Pipeline, node
 from prunner import ParallelRunner, WorkerDied
 from prunner.bridge.logs import LogLevels
 from tests.processes import log_nodes, nodes
+from tests.processes.conftest import NEW_AND_COPIED, UNDER_ALL
 from tests.processes.projects import make_folder
+
+pytestmark = NEW_AND_COPIED
 
 LINES = 200
 
@@ -181,6 +184,7 @@ print("parent", os.getpid())
 """
 
 
+@UNDER_ALL
 def test_print_reaches_the_terminal(start_method, tmp_path):
     """A process of its own: a fork server prints where it printed when it was started."""
     done = make_folder(tmp_path / "folder").run_script(SCRIPT, start_method)

@@ -16,6 +16,9 @@ from kedro.pipeline import node, pipeline
 from prunner import OptionError, ParallelRunner, history
 from prunner.bridge.messages import MemorySeen
 from prunner.processes.usage import UsageWatch
+from tests.processes.conftest import NEW_AND_COPIED
+
+pytestmark = NEW_AND_COPIED
 
 MB = 1_000_000
 TAKES_MEMORY = """

@@ -17,8 +17,11 @@ from kedro.pipeline import node, pipeline
 import prunner
 from prunner import ParallelRunner
 from tests.processes import inner_pools
+from tests.processes.conftest import NEW_AND_COPIED, UNDER_ALL
 from tests.processes.nodes import worker_pid
 from tests.processes.projects import make_folder
+
+pytestmark = NEW_AND_COPIED
 
 KINDS = [
     inner_pools.joblib,
@@ -73,6 +76,7 @@ def test_processes_of_a_node_end_with_its_worker_which_ends_by_itself(start_meth
     assert [worker.exitcode for worker in witness.workers] == [0]
 
 
+@UNDER_ALL
 def test_joblib_leaves_neither_files_nor_semaphores(start_method, tmp_path, monkeypatch, capfd):
     pytest.importorskip("joblib")
     monkeypatch.setenv("JOBLIB_TEMP_FOLDER", str(tmp_path))
@@ -129,6 +133,7 @@ if __name__ == "__main__":
 """
 
 
+@UNDER_ALL
 @pytest.mark.parametrize("how", ["interrupt", "leave"])
 def test_nothing_is_left_of_a_run_that_ends_early(tmp_path, start_method, how):
     pytest.importorskip("joblib")

@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
+from tests.processes.conftest import NEW_AND_COPIED
 from tests.processes.projects import PACKAGE, Folder, make_project, pipeline_files
+
+pytestmark = NEW_AND_COPIED
 
 nbformat = pytest.importorskip("nbformat")
 nbclient = pytest.importorskip("nbclient")

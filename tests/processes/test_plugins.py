@@ -22,6 +22,7 @@ from typing import Any
 import kedro
 import pytest
 
+from tests.processes.conftest import NEW_AND_COPIED
 from tests.processes.projects import (
     LOGGING,
     PACKAGE,
@@ -37,7 +38,7 @@ KEDRO = tuple(int(part) for part in kedro.__version__.split(".")[:2])
 SEQUENTIAL = "sequential"
 
 # A run that mlflow tracks imports it three times over and makes its data base.
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [NEW_AND_COPIED, pytest.mark.timeout(240)]
 
 
 def needs(module: str) -> pytest.MarkDecorator:

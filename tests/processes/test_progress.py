@@ -172,7 +172,7 @@ def lines_of(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "method", [each for each in chosen_start_methods() if each != "forkserver"]
+    "method", [each for each in chosen_start_methods("loky", "fork") if each != "forkserver"]
 )
 def test_every_line_is_there_once_and_whole_and_nothing_of_the_display(tmp_path, method):
     assert method in available_start_methods()

@@ -14,6 +14,7 @@ from typing import Any
 import kedro
 import pytest
 
+from tests.processes.conftest import NEW_AND_COPIED
 from tests.processes.projects import (
     BASIC_FILES,
     LOGGING,
@@ -325,6 +326,7 @@ def test_datasets_of_the_project_are_saved_where_the_project_is(
     assert (project.root / "carried.txt").read_text(encoding="utf-8") == CARRIED
 
 
+@NEW_AND_COPIED
 @pytest.mark.skipif(KEDRO < (1, 6), reason="--runner-params came with Kedro 1.6")
 def test_kedro_run_takes_runner_and_its_options(tmp_path: Path, start_method: str) -> None:
     project = make_project(tmp_path / "project", FILES)
@@ -381,6 +383,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site
 
 
+@NEW_AND_COPIED
 def test_packaged_project_runs(tmp_path: Path, installed: Path, start_method: str) -> None:
     folder = make_folder(tmp_path / "anywhere", installed)
     folder.write("settled/base/catalog.yml", CATALOG)
@@ -459,6 +462,7 @@ def assert_weighed(folder: Folder, script: str, start_method: str) -> None:
     assert (folder.root / "started.txt").read_text(encoding="utf-8") == "started\n"
 
 
+@NEW_AND_COPIED
 def test_script_without_project_runs(tmp_path: Path, start_method: str) -> None:
     script = BARE_SCRIPT + 'if __name__ == "__main__":\n    main()\n'
 
@@ -545,8 +549,16 @@ print(json.dumps(list(there) == list(options(1)) and list(there)[:2]))
 """
 
 
-def test_options_of_the_interpreter_reach_workers(tmp_path: Path, start_method: str) -> None:
+def test_options_of_the_interpreter_reach_workers(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, start_method: str
+) -> None:
     folder = make_folder(tmp_path / "folder")
     script = folder.write("script.py", OPTIONS)
-    done = folder.run("-O", "-W", "error:take care:UserWarning", str(script), start_method)
+    options = ("-O", "-W", "error:take care:UserWarning")
+    # What is compiled with -O is nowhere yet: at least not each process compiles all of Kedro.
+    compiled = {
+        "PYTHONDONTWRITEBYTECODE": "",
+        "PYTHONPYCACHEPREFIX": str(tmp_path_factory.getbasetemp() / "compiled"),
+    }
+    done = folder.run(*options, str(script), start_method, **compiled)
     assert done.answer == [True, 1]

@@ -11,8 +11,9 @@ from kedro.runner import SequentialRunner
 from prunner import ParallelRunner
 from tests.equivalence import HERE, Outcome, look, outcome_of
 from tests.pipelines import Case, pipelines
+from tests.processes.conftest import NEW_AND_COPIED
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [NEW_AND_COPIED, pytest.mark.timeout(300)]
 
 # An example takes 2 s where each worker imports Kedro anew, and a tenth of that where it is forked.
 EXAMPLES = {"fork": 25}

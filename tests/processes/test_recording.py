@@ -14,6 +14,7 @@ import pytest
 from prunner.sessions.archive import Archive
 from prunner.sessions.records import Outcome
 from prunner.sessions.rows import KnownNode
+from tests.processes.conftest import NEW_AND_COPIED
 from tests.processes.projects import LIMIT, PACKAGE, make_project
 
 SETTINGS = """
@@ -163,6 +164,7 @@ def log_of(project):
     return (project.root / "run.log").read_text(encoding="utf-8")
 
 
+@NEW_AND_COPIED
 def test_what_became_of_each_node_is_on_record(project, start_method):
     code = "run(retries=1, node_options={'fails_once': {'retry_on': 'ValueError'}})"
     run(project, code, PRUNNER_START_METHOD=start_method, FRUIT_KIND="apple", OTHER="x")
@@ -202,31 +204,32 @@ def test_what_became_of_each_node_is_on_record(project, start_method):
     assert first_try.started <= first_try.ended <= nodes["fails_once"].started
 
 
-@pytest.mark.parametrize("kind", ["prunner", "sequential"])
-def test_a_failure_is_on_record_without_secrets(project, kind):
-    code = """
-runner = SequentialRunner() if sys.argv[1] == "sequential" else None
-try:
-    run("failing", runner=runner, params={"db": {"password": "hunter2-Geheim"}})
-except ValueError as error:
-    print(error)
+FAIL = """
+for runner in (None, SequentialRunner()):
+    try:
+        run("failing", runner=runner, params={"db": {"password": "hunter2-Geheim"}})
+    except ValueError as error:
+        print(error)
 """
-    assert "hunter2-Geheim" in run(project, code, kind).stdout
-    (entry,) = archive_of(project).entries()
-    assert (entry.outcome, entry.session.outcome) == (Outcome.FAILED, Outcome.FAILED)
-    assert entry.run.error["type"] == entry.session.data["exception"]["type"] == "ValueError"
-    assert entry.run.error["value"] == "never mind ***"
-    assert entry.run.parameters["runtime_params"] == {"db": {"password": "***"}}
-    found = archive_of(project).find(entry.key).run
-    assert "in fails" in found.error["traceback"]
-    nodes = found.nodes
-    if kind == "prunner":
-        outcomes = [Outcome.COMPLETED, Outcome.FAILED, Outcome.NOT_RUN]
-        assert [node.outcome for node in nodes] == outcomes
-        assert nodes[1].error == "ValueError: never mind ***"
-        assert entry.run.resume == {"from_nodes": ["make"]}
-    else:
-        assert (entry.run.runner, nodes) == ("kedro.runner.SequentialRunner", ())
+
+
+def test_a_failure_is_on_record_without_secrets(project):
+    assert run(project, FAIL).stdout.count("hunter2-Geheim") == 2
+    of_sequential, of_prunner = archive_of(project).entries()
+    for entry in (of_sequential, of_prunner):
+        assert (entry.outcome, entry.session.outcome) == (Outcome.FAILED, Outcome.FAILED)
+        assert entry.run.error["type"] == entry.session.data["exception"]["type"] == "ValueError"
+        assert entry.run.error["value"] == "never mind ***"
+        assert entry.run.parameters["runtime_params"] == {"db": {"password": "***"}}
+        found = archive_of(project).find(entry.key).run
+        assert "in fails" in found.error["traceback"]
+    nodes = archive_of(project).find(of_prunner.key).run.nodes
+    outcomes = [Outcome.COMPLETED, Outcome.FAILED, Outcome.NOT_RUN]
+    assert [node.outcome for node in nodes] == outcomes
+    assert nodes[1].error == "ValueError: never mind ***"
+    assert of_prunner.run.resume == {"from_nodes": ["make"]}
+    found = archive_of(project).find(of_sequential.key).run
+    assert (found.runner, found.nodes) == ("kedro.runner.SequentialRunner", ())
     for file in (project.root / "sessions").iterdir():
         assert b"Geheim" not in file.read_bytes()
 

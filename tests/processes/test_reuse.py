@@ -17,8 +17,12 @@ from kedro.pipeline import node, pipeline
 
 import prunner
 from prunner import ParallelRunner
+from prunner.processes import process
 from tests.leftovers import files_of
 from tests.processes import nodes
+from tests.processes.conftest import NEW_AND_COPIED
+
+pytestmark = NEW_AND_COPIED
 
 
 def doubled(runner, number):
@@ -74,7 +78,8 @@ def test_nothing_is_left_after_a_failure(start_method):
     assert catalog.load("big").sum() == 100_000
 
 
-def test_a_worker_that_does_not_want_to_end_is_ended(start_method):
+def test_a_worker_that_does_not_want_to_end_is_ended(start_method, monkeypatch):
+    monkeypatch.setattr(process, "GRACE", 1.0)
     steps = pipeline([node(nodes.leave_a_thread, None, "pid")])
     outputs = ParallelRunner(max_workers=1, start_method=start_method).run(steps, DataCatalog())
     assert not psutil.pid_exists(outputs["pid"].load())

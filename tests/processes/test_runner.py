@@ -20,6 +20,9 @@ from kedro.runner import ParallelRunner as KedrosParallelRunner
 from prunner import ParallelRunner, WorkerStartError
 from prunner.options import DEFAULT_START_METHOD
 from tests.processes import nodes
+from tests.processes.conftest import NEW_AND_COPIED, UNDER_ALL
+
+pytestmark = NEW_AND_COPIED
 
 
 def chains(count, length):
@@ -68,6 +71,7 @@ def test_nodes_run_in_other_processes_no_more_than_asked_for(start_method):
     assert nodes.worker_pid() not in pids
 
 
+@UNDER_ALL
 def test_no_more_workers_than_the_pipeline_can_use(start_method):
     steps = pipeline([node(nodes.children_of_parent, "one", "a"), node(nodes.double, "a", "b")])
     before = len(psutil.Process().children())
@@ -78,6 +82,7 @@ def test_no_more_workers_than_the_pipeline_can_use(start_method):
     assert started <= 3  # the worker, and the helper processes of loky or multiprocessing
 
 
+@UNDER_ALL
 def test_the_default_start_method_of_the_process_is_not_touched(start_method):
     before = multiprocessing.get_start_method(allow_none=True)
     ParallelRunner(max_workers=1, start_method=start_method).run(

@@ -17,6 +17,7 @@ from kedro.pipeline import node, pipeline
 
 from prunner import ParallelRunner, WorkerDied
 from prunner.bridge.owners import base_folders
+from tests.processes.conftest import NEW_AND_COPIED
 from tests.processes.failing_nodes import wait_for_the_end
 
 POSIX = sys.platform != "win32"
@@ -84,6 +85,7 @@ def test_nobody_can_connect_and_nobody_else_can_read(start_method):
 
 
 @pytest.mark.skipif(not POSIX, reason="nobody writes into a pipe of Windows by its number")
+@NEW_AND_COPIED
 @pytest.mark.parametrize("what", ["text", "pickle"])
 def test_what_cannot_be_understood_ends_the_worker_that_sends_it(what, start_method, caplog):
     steps = [node(babble, "what", "nothing", name="babbles")]

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes.conftest import NEW_AND_COPIED
 from tests.processes.projects import PACKAGE, make_project
+
+pytestmark = NEW_AND_COPIED
 
 FILES = {
     "conf/base/parameters.yml": "weight: 3\n",

@@ -82,25 +82,7 @@ with KedroSession.create(runtime_params={PARAMETERS!r}) as session:
     session.run(pipeline_name="train", to_nodes=["fit"])
 """
 
-# Several commands in one process, since importing Kedro is what takes time.
-SEVERAL = """
-import contextlib, io, json, sys
-
-from prunner.cli import main
-
-answers = []
-for arguments in json.loads(sys.argv[1]):
-    out, err = (io.TextIOWrapper(io.BytesIO(), encoding=sys.argv[2]) for _ in range(2))
-    code = 0
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            main(["sessions", *arguments])
-        except SystemExit as end:
-            code = end.code
-    texts = [file.flush() or file.buffer.getvalue().decode(sys.argv[2]) for file in (out, err)]
-    answers.append([code or 0, *texts])
-print(json.dumps(answers))
-"""
+QUIET = {"PYTHONWARNINGS": "ignore", "DO_NOT_TRACK": "1"}
 
 
 @pytest.fixture
@@ -113,7 +95,7 @@ def archive_of(folder: Folder) -> Archive:
 
 
 def quiet(folder: Folder, *arguments: str, **environment: str) -> Done:
-    return folder.run(*arguments, PYTHONWARNINGS="ignore", DO_NOT_TRACK="1", **environment)
+    return folder.run(*arguments, **QUIET, **environment)
 
 
 def sessions(folder: Folder, *arguments: str, **environment: str) -> Done:
@@ -122,9 +104,7 @@ def sessions(folder: Folder, *arguments: str, **environment: str) -> Done:
 
 def several(folder: Folder, *commands: list[str], encoding: str = "utf-8") -> list[Done]:
     """What each of these commands answers, on a console with this encoding."""
-    script = folder.write("several.py", SEVERAL)
-    done = quiet(folder, str(script), json.dumps(commands), encoding)
-    return [Done(*answer) for answer in done.answer]
+    return folder.run_commands([["sessions", *each] for each in commands], encoding, **QUIET)
 
 
 def record(folder: Folder, *keys: str, **run: Any) -> None:

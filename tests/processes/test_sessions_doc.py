@@ -1,4 +1,4 @@
-"""What docs/sessions.md says is so, under every start method."""
+"""What docs/sessions.md says is so."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes.conftest import NEW_AND_COPIED
 from tests.processes.projects import PACKAGE, make_project
+
+pytestmark = NEW_AND_COPIED
 
 PAGE = Path(__file__).parents[2] / "docs" / "sessions.md"
 

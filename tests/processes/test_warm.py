@@ -26,6 +26,9 @@ from prunner.processes.pool import WorkerPool
 from prunner.processes.project import ProjectState
 from prunner.processes.worker import packed_setup
 from tests.processes import nodes
+from tests.processes.conftest import NEW_AND_COPIED, UNDER_ALL
+
+pytestmark = NEW_AND_COPIED
 
 FORKED = "fork"  # such workers never stay
 
@@ -267,6 +270,7 @@ def test_what_the_user_has_set_stays(start_method, monkeypatch):
     assert pids(runner, variables) == [("7", "2")]
 
 
+@UNDER_ALL
 def test_a_process_with_idle_workers_ends(start_method, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT, encoding="utf-8")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes.conftest import NEW_AND_COPIED
 from tests.processes.projects import (
     LOGGING,
     PACKAGE,
@@ -16,6 +17,8 @@ from tests.processes.projects import (
     make_project,
     pipeline_files,
 )
+
+pytestmark = NEW_AND_COPIED
 
 NODES = """
 import logging
