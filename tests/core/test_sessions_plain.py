@@ -21,15 +21,20 @@ from hypothesis import strategies as st
 from prunner.sessions import plain
 from prunner.sessions.plain import Described
 
+
+def without_fold(value):
+    return value.replace(fold=0)  # isoformat() leaves it out
+
+
 leaves = (
     st.none()
     | st.booleans()
     | st.integers()
     | st.floats(allow_nan=False)
     | st.text()
-    | st.datetimes(timezones=st.none() | st.just(datetime.timezone.utc))
+    | st.datetimes(timezones=st.none() | st.just(datetime.timezone.utc)).map(without_fold)
     | st.dates()
-    | st.times()
+    | st.times().map(without_fold)
     | st.timedeltas()
     | st.decimals(allow_nan=False)
     | st.uuids()
