@@ -54,6 +54,8 @@ class Cluster:
         self._count = 0
         options = ["--scheduler-file", str(self.file), "--no-dashboard", "--port", "0"]
         options += ["--dashboard-address", "127.0.0.1:0"]
+        # Should nobody end it, since the process of the tests has been killed.
+        options += ["--idle-timeout", "300 s"]
         if "DASK_DISTRIBUTED__COMM__TLS__CA_FILE" in more:
             options += ["--protocol", "tls"]
         self.scheduler = self._start("scheduler", options, more)
@@ -83,6 +85,7 @@ class Cluster:
         folder.mkdir()
         given = ["--scheduler-file", str(self.file), "--local-directory", str(folder)]
         given += ["--no-dashboard", "--memory-limit", "0", "--nanny" if nanny else "--no-nanny"]
+        given += ["--death-timeout", str(LIMIT)]
         threads = [] if "--nthreads" in options else ["--nthreads", "1"]
         return self._start("worker", [*given, *threads, *options], more, *import_path)
 
