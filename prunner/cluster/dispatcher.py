@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import pickle
+import platform
 import queue
 import threading
 from collections import Counter
@@ -571,7 +572,8 @@ def refusal(package: str | None, address: str, refused: Refused) -> WorkerStartE
     """Why no node can run in a worker."""
     return WorkerStartError(
         package,
-        f"{refused.cause} (worker {address} on host {refused.host}, Python {refused.python})",
+        f"{refused.cause} (worker {address} on host {refused.host}, Python {refused.python}; "
+        f"Python {platform.python_version()} here)",
         refused.details,
     )
 
