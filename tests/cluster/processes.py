@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
+from typing import Any
 
 import psutil
 from distributed import Client
@@ -134,6 +135,23 @@ def end(process: subprocess.Popen[bytes]) -> None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 each.kill()
     process.wait(LIMIT)
+
+
+def plugins_of_runs(client: Client) -> list[str]:
+    """What workers have of runs."""
+    return [name for names in client.run(_plugins_of_runs).values() for name in names]
+
+
+def _plugins_of_runs(dask_worker: Any) -> list[str]:
+    from prunner.cluster.steps import runs
+
+    return [*runs, *(name for name in dask_worker.plugins if "prunner" in name)]
+
+
+def wait_until_nothing_is_held(client: Client) -> None:
+    """Wait until workers have no data; the scheduler is told a moment after the end of a run."""
+    while client.who_has():
+        pass
 
 
 class Meeting:

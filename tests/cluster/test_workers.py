@@ -155,10 +155,12 @@ def test_others_go_on_when_a_node_always_ends_its_worker(strict):
 # --- time limits ------------------------------------------------------------------------------
 
 SOON = 1.0  # seconds
+# Kedro imports it when it copies data for the first time.
+WITH_PANDAS = ("--preload", "pandas")
 
 
 def test_node_that_takes_too_long_ends_with_its_stack(own, tmp_path):
-    own.worker(nanny=True)
+    own.worker(*WITH_PANDAS, nanny=True)
     client = own.client(1)
 
     with pytest.raises(NodeTimeout) as caught:
@@ -179,7 +181,7 @@ def test_node_that_takes_too_long_ends_with_its_stack(own, tmp_path):
 
 
 def test_rest_goes_on_when_a_node_takes_too_long(own, tmp_path):
-    own.worker(nanny=True)
+    own.worker(*WITH_PANDAS, nanny=True)
     client = own.client(1)
     steps = [
         node(nodes.hang, "path", "never", name="slow"),
@@ -205,7 +207,7 @@ def test_rest_goes_on_when_a_node_takes_too_long(own, tmp_path):
 
 
 def test_node_that_took_too_long_is_tried_again(own, tmp_path, caplog):
-    own.worker(nanny=True)
+    own.worker(*WITH_PANDAS, nanny=True)
     client = own.client(1)
 
     with caplog.at_level(logging.WARNING):
