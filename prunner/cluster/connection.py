@@ -6,13 +6,19 @@ its environment variables.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import json
 import logging
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import dask
-from distributed import Client, LocalCluster
+from dask.utils import parse_timedelta
+from distributed import Client, LocalCluster, rpc
+from distributed.security import Security
 
 from prunner.cluster.options import ClusterOptions
 from prunner.errors import ClusterError
@@ -51,7 +57,7 @@ def _target(options: ClusterOptions, stack: contextlib.ExitStack) -> dict[str, A
     if options.scheduler_file is not None:
         return {"scheduler_file": options.scheduler_file}
     address = options.address or dask.config.get("scheduler-address", None)
-    if address is not None:
+    if address:  # an empty variable of the environment is none
         return {"address": address}
     return {"address": stack.enter_context(_local(options))}
 
@@ -61,8 +67,9 @@ def _client(target: dict[str, Any], options: ClusterOptions) -> Iterator[Client]
     where = target.get("address", target.get("scheduler_file"))
     limit = {} if options.connect_timeout is None else {"timeout": options.connect_timeout}
     try:
+        _ask(target, options.connect_timeout)
         client = Client(**target, **limit, set_as_default=False, name="prunner")
-    except (OSError, TimeoutError, ValueError, TypeError, RuntimeError) as error:
+    except Exception as error:  # what comes from an address where something else answers
         raise ClusterError(
             f"No Dask scheduler answers at {where}: {type(error).__name__}: {error}\nCheck that it "
             "runs, that this machine can reach it, and that both use the same protocol (tcp:// or "
@@ -72,6 +79,26 @@ def _client(target: dict[str, Any], options: ClusterOptions) -> Iterator[Client]
         yield client
     finally:
         client.close()
+
+
+def _ask(target: dict[str, Any], limit: float | None) -> None:
+    """See whether a scheduler answers; where something else does, a client would wait for ever."""
+    address = target.get("address")
+    if "scheduler_file" in target:
+        address = json.loads(Path(target["scheduler_file"]).read_text(encoding="utf-8"))["address"]
+    if not isinstance(address, str):
+        return  # a cluster of Dask's, which knows how it is reached
+    if limit is None:
+        limit = parse_timedelta(dask.config.get("distributed.comm.timeouts.connect"))
+    # In a thread of its own: this one may have an event loop that runs, as in a notebook.
+    with ThreadPoolExecutor(1, "prunner-connect") as threads:
+        threads.submit(lambda: asyncio.run(asyncio.wait_for(_identity(address), limit))).result()
+
+
+async def _identity(address: str) -> Any:
+    arguments = Security().get_connection_args("client")
+    async with rpc(address, connection_args=arguments) as scheduler:
+        return await scheduler.identity()
 
 
 @contextlib.contextmanager

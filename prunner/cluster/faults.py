@@ -6,6 +6,7 @@ scheduler that is gone, tasks that Dask gives up on. Called on the dispatcher's 
 
 from __future__ import annotations
 
+import platform
 import queue
 from collections import Counter
 from collections.abc import Iterable
@@ -201,7 +202,8 @@ def refusal(package: str | None, address: str, refused: Refused) -> WorkerStartE
     """Why no node can run in a worker."""
     return WorkerStartError(
         package,
-        f"{refused.cause} (worker {address} on host {refused.host}, Python {refused.python})",
+        f"{refused.cause} (worker {address} on host {refused.host}, Python {refused.python}; "
+        f"Python {platform.python_version()} here)",
         refused.details,
     )
 

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from prunner.cluster.source import digest_of, package_folder
+from prunner.cluster.source import digest_of, own_package_folder
 
 
 class Ancestor(NamedTuple):
@@ -52,7 +52,7 @@ def look(ancestors: Mapping[str, Ancestor], package: str | None) -> Seen:
         package: The project's package.
     """
     unseen = [n for n, (path, identity) in ancestors.items() if _identity(path) != identity]
-    folder = None if package is None else package_folder(package)
+    folder = None if package is None else own_package_folder(package)
     digest = None if folder is None else digest_of(folder)
     return Seen(socket.gethostname(), tuple(unseen), digest)
 

@@ -9,18 +9,17 @@ Covers: which project this process is set up for, and setting it up. Does not co
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from prunner.cluster.source import digest_of, forget_modules, package_folder, unpack
+from prunner.cluster.source import forget_modules, own_package_folder, unpack
 
 if TYPE_CHECKING:
     from prunner.cluster.source import Source
 
-Project = tuple["str | None", "str | None"]  # package, digest of its source
+Project = tuple["str | None", "str | None", bool]  # package, its source, is it in place of another
 
 
 class PackageMissingError(Exception):
@@ -33,7 +32,7 @@ class Slot:
     def __init__(self) -> None:
         self._turn = threading.Condition()
         self._project: Project | None = None
-        self._folders: dict[str, str] = {}  # of sources that were sent, by their digest
+        self._folders: dict[str, str] = {}  # of sources that were sent, by their version
         self._users = 0
 
     @contextlib.contextmanager
@@ -56,7 +55,7 @@ class Slot:
             PackageMissingError: If the package is not there.
             Exception: Whatever the project raises when it is imported.
         """
-        project = package, source and source.digest
+        project = package, source and source.version, source is not None and source.always
         with self._turn:
             while self._users and self._project != project:
                 self._turn.wait()
@@ -96,30 +95,17 @@ class Slot:
         for former in self._folders.values():
             with contextlib.suppress(ValueError):
                 sys.path.remove(former)
-        here = None if source.always else package_folder(package)
+        here = None if source.always else own_package_folder(package)
         if here is None:
             if source.archive is None:
-                raise PackageMissingError(package)
-            if source.digest not in self._folders:
-                self._folders[source.digest] = unpack(source, folder)
-            sys.path.insert(0, self._folders[source.digest])
-        forget_modules(source.modules or (package,))
-
-
-def has_package(package: str) -> bool:
-    """True if a package can be imported here."""
-    return package_folder(package) is not None
-
-
-def digest_here(package: str) -> str | None:
-    """The digest of the package that an import finds here; ``None`` if there is none."""
-    folder = package_folder(package)
-    return None if folder is None else digest_of(folder)
-
-
-def process_id() -> int:
-    """The id of this process."""
-    return os.getpid()
+                raise PackageMissingError(
+                    f"the package '{package}' is not there, and upload_project=False keeps it "
+                    "from being sent"
+                )
+            if source.version not in self._folders:
+                self._folders[source.version] = unpack(source, folder)
+            sys.path.insert(0, self._folders[source.version])
+        forget_modules(source.modules)
 
 
 slot = Slot()  # this process's

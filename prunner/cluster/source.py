@@ -13,11 +13,13 @@ import io
 import os
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import NamedTuple
 
 _NOT_BESIDE = {"setup.py", "conftest.py", "test", "tests"}
+_SENT = "prunner-source-"  # begins the name of a folder with what was sent
 _INSTALLED = {"site-packages", "dist-packages"}
 
 
@@ -25,13 +27,15 @@ class Source(NamedTuple):
     """The source of a project's package.
 
     Attributes:
-        digest: Tells one version from another.
+        digest: Tells one version of the package from another.
+        version: Tells one version of all that is in the archive from another.
         archive: The files, zipped; ``None`` if they are not to be sent.
         modules: The top-level modules and packages in the archive.
         always: Whether the archive is used even where the package is there already.
     """
 
     digest: str
+    version: str
     archive: bytes | None
     modules: tuple[str, ...]
     always: bool
@@ -43,17 +47,35 @@ def package_folder(package: str) -> Path | None:
         spec = importlib.util.find_spec(package)
     except (ImportError, ValueError):
         return None
+    return _folder_of(spec)
+
+
+def own_package_folder(package: str) -> Path | None:
+    """In a worker: the same of its own package, whatever it has been sent or has imported."""
+    own = [path for path in sys.path if not os.path.basename(path).startswith(_SENT)]
+    for finder in sys.meta_path:
+        path = own if finder is PathFinder else None
+        spec = finder.find_spec(package, path) if hasattr(finder, "find_spec") else None
+        if spec is not None:
+            return _folder_of(spec)
+    return None
+
+
+def _folder_of(spec: ModuleSpec | None) -> Path | None:
     places = list(spec.submodule_search_locations or ()) if spec is not None else []
     return Path(places[0]) if places and Path(places[0]).is_dir() else None
 
 
 def digest_of(folder: Path) -> str:
     """Tells one version of a package's modules from another."""
+    return _digest(folder, (path for path in sorted(_files(folder)) if path.suffix == ".py"))
+
+
+def _digest(root: Path, paths: Iterable[Path]) -> str:
     found = hashlib.sha256()
-    for path in sorted(_files(folder)):
-        if path.suffix == ".py":
-            found.update(path.relative_to(folder).as_posix().encode() + b"\0")
-            found.update(path.read_bytes() + b"\0")
+    for path in paths:
+        found.update(path.relative_to(root).as_posix().encode() + b"\0")
+        found.update(path.read_bytes() + b"\0")
     return found.hexdigest()[:16]
 
 
@@ -72,10 +94,15 @@ def source_of(package: str, upload: bool | None) -> Source | None:
     if folder is None:
         return None
     digest = digest_of(folder)
-    if upload is False:
-        return Source(digest, None, (), False)
     parts = [folder, *_beside(folder)]
-    return Source(digest, _zipped(folder.parent, parts), tuple(p.stem for p in parts), bool(upload))
+    paths = [path for part in parts for path in _all_of(part)]
+    return Source(
+        digest,
+        _digest(folder.parent, paths),
+        None if upload is False else _zipped(folder.parent, paths),
+        tuple(part.stem for part in parts),
+        bool(upload),
+    )
 
 
 def unpack(source: Source, folder: str) -> str:
@@ -89,7 +116,7 @@ def unpack(source: Source, folder: str) -> str:
         Its path.
     """
     assert source.archive is not None
-    target = os.path.join(folder, f"prunner-source-{source.digest}")
+    target = os.path.join(folder, f"{_SENT}{source.version}")
     with zipfile.ZipFile(io.BytesIO(source.archive)) as archive:
         archive.extractall(target)
     return target
@@ -122,11 +149,14 @@ def _files(folder: Path) -> Iterator[Path]:
         yield from (Path(root, name) for name in names)
 
 
-def _zipped(root: Path, parts: list[Path]) -> bytes:
+def _all_of(part: Path) -> list[Path]:
+    return [part] if part.is_file() else sorted(_files(part))
+
+
+def _zipped(root: Path, paths: Iterable[Path]) -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        for part in parts:
-            for path in [part] if part.is_file() else sorted(_files(part)):
-                # Not write(): a time before 1980 would be an error.
-                archive.writestr(path.relative_to(root).as_posix(), path.read_bytes())
+        for path in paths:
+            # Not write(): a time before 1980 would be an error.
+            archive.writestr(path.relative_to(root).as_posix(), path.read_bytes())
     return stream.getvalue()

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from multiprocessing.connection import Client
 from pathlib import Path
 from typing import Any
@@ -70,21 +71,16 @@ def fail(*_: Any) -> None:
 
 
 def log_where(number: int) -> tuple[int, int]:
-    import threading
-
     logger = logging.getLogger("orchard.nodes")
     for line in range(5):
         logger.warning("number %d line %d", number, line)
     return number, threading.get_ident()
 
 
-def hang(address: Address) -> None:
-    """Wait for what never comes, once the test knows."""
-    from threading import Event
-
-    with Client(address) as connection:
-        connection.send(("hang", os.getpid()))
-        Event().wait()
+def hang(path: str) -> None:
+    """Wait for what never comes, with its process on record."""
+    counted(path)
+    threading.Event().wait()
 
 
 def large(count: int) -> Any:
@@ -145,3 +141,10 @@ def keep(_: Any) -> Kept:
 
 def value_of(kept: Kept) -> tuple[int, int]:
     return kept.value, os.getpid()
+
+
+def hang_at_first(path: str) -> int:
+    count = counted(path)
+    if count == 1:
+        threading.Event().wait()
+    return count

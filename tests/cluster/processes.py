@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
+from typing import Any
 
 import psutil
 from distributed import Client
@@ -54,6 +55,8 @@ class Cluster:
         self._count = 0
         options = ["--scheduler-file", str(self.file), "--no-dashboard", "--port", "0"]
         options += ["--dashboard-address", "127.0.0.1:0"]
+        # Should nobody end it, since the process of the tests has been killed.
+        options += ["--idle-timeout", "300 s"]
         if "DASK_DISTRIBUTED__COMM__TLS__CA_FILE" in more:
             options += ["--protocol", "tls"]
         self.scheduler = self._start("scheduler", options, more)
@@ -83,6 +86,7 @@ class Cluster:
         folder.mkdir()
         given = ["--scheduler-file", str(self.file), "--local-directory", str(folder)]
         given += ["--no-dashboard", "--memory-limit", "0", "--nanny" if nanny else "--no-nanny"]
+        given += ["--death-timeout", str(LIMIT)]
         threads = [] if "--nthreads" in options else ["--nthreads", "1"]
         return self._start("worker", [*given, *threads, *options], more, *import_path)
 
@@ -131,6 +135,23 @@ def end(process: subprocess.Popen[bytes]) -> None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 each.kill()
     process.wait(LIMIT)
+
+
+def plugins_of_runs(client: Client) -> list[str]:
+    """What workers have of runs."""
+    return [name for names in client.run(_plugins_of_runs).values() for name in names]
+
+
+def _plugins_of_runs(dask_worker: Any) -> list[str]:
+    from prunner.cluster.steps import runs
+
+    return [*runs, *(name for name in dask_worker.plugins if "prunner" in name)]
+
+
+def wait_until_nothing_is_held(client: Client) -> None:
+    """Wait until workers have no data; the scheduler is told a moment after the end of a run."""
+    while client.who_has():
+        pass
 
 
 class Meeting:
