@@ -126,11 +126,11 @@ class Graph:
         """
         batch, before = Batch({}, {}, {}, {}), set(outside)
         steps = tuple(steps)
-        inside = set(steps)
+        known = before.union(steps)
         for index in steps:
             self._add(index, batch, refs, held)
         for index in steps:
-            self._want(index, batch, inside | before)
+            self._want(index, batch, known)
         return batch
 
     def _add(

@@ -62,6 +62,8 @@ class ClusterState:
         """True if nothing runs and nothing more will."""
         if self.stopping:
             return not self.running
+        if not self.failed and not self.skipped:  # asked after each event: no set of all steps
+            return len(self.done) == len(self.plan.steps)
         return len(self.done | self.failed | self.skipped) == len(self.plan.steps)
 
     def begin(self) -> list[ClusterDecision]:
@@ -129,7 +131,7 @@ class ClusterState:
         stack = [step]
         while stack:
             for child in self.plan.steps[stack.pop()].children:
-                if child not in found and child not in self.done | self.failed:
+                if child not in found and child not in self.done and child not in self.failed:
                     found.add(child)
                     stack.append(child)
         return found
@@ -156,7 +158,9 @@ class ClusterState:
     def _may_go_out(self, step: int) -> bool:
         if step in self.submitted or step in self.skipped:
             return False
-        return self.plan.steps[step].parents <= self.submitted | self.done
+        # One by one: a union of these would be made anew for each step of a large graph.
+        parents = self.plan.steps[step].parents
+        return all(each in self.submitted or each in self.done for each in parents)
 
     def _next_here(self) -> list[ClusterDecision]:
         """The next step for the main process, which runs one after the other."""
