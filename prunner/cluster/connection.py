@@ -105,7 +105,7 @@ async def _identity(address: str) -> Any:
 def _local(options: ClusterOptions) -> Iterator[LocalCluster]:
     """A cluster of processes of this machine, for one run."""
     # As in ParallelRunner: a script needs no guard around its main part.
-    with not_imported_by(_WORKERS):
+    with not_imported_by(_WORKERS), _quiet():
         with LocalCluster(
             n_workers=options.max_workers,
             threads_per_worker=1,
@@ -117,3 +117,18 @@ def _local(options: ClusterOptions) -> Iterator[LocalCluster]:
             silence_logs=logging.CRITICAL,
         ) as cluster:
             yield cluster
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Within this context scheduler and nannies, which are in this process, do not log every step.
+
+    Kedro's own logging configuration would show them among the lines of the run.
+    """
+    logger = logging.getLogger("distributed")
+    level = logger.level
+    logger.setLevel(max(level, logging.ERROR))
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
