@@ -22,10 +22,10 @@ class File(AbstractDataset[int, int]):
     def __init__(self, path: str) -> None:
         self._path = Path(path)
 
-    def _load(self) -> int:
+    def load(self) -> int:
         return int(self._path.read_text(encoding="utf-8"))
 
-    def _save(self, data: int) -> None:
+    def save(self, data: int) -> None:
         self._path.write_text(str(data), encoding="utf-8")
 
     def _exists(self) -> bool:
