@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -105,7 +106,15 @@ async def _identity(address: str) -> Any:
 def _local(options: ClusterOptions) -> Iterator[LocalCluster]:
     """A cluster of processes of this machine, for one run."""
     # As in ParallelRunner: a script needs no guard around its main part.
-    with not_imported_by(_WORKERS), _quiet():
+    # Dask leaves its locks in the folder of workers, and they leave notes for those that follow.
+    usual = dask.config.get("temporary-directory", None)
+    folder = tempfile.TemporaryDirectory("-prunner-dask", dir=usual, ignore_cleanup_errors=True)
+    with (
+        folder,
+        dask.config.set({"temporary-directory": folder.name}),
+        not_imported_by(_WORKERS),
+        _quiet(),
+    ):
         with LocalCluster(
             n_workers=options.max_workers,
             threads_per_worker=1,

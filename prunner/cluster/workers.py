@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from prunner.cluster import steps
+from prunner.errors import ClusterError
 from prunner.planning.decisions import PARENT
 
 if TYPE_CHECKING:
@@ -76,8 +77,18 @@ class Workers:
         self._asked[worker] = number
 
     def answer(self, worker: int, message: Any) -> None:
-        """Answer the hook call for which a worker waits; called on the calling thread."""
-        self.reply(self._addresses[worker], self._asked.pop(worker), tuple(message))
+        """Answer the hook call for which a worker waits; called on the calling thread.
+
+        Raises:
+            ClusterError: If the scheduler cannot be reached.
+        """
+        try:
+            self.reply(self._addresses[worker], self._asked.pop(worker), tuple(message))
+        except (OSError, RuntimeError, ValueError) as error:  # of a client that has been closed
+            raise ClusterError(
+                "Dask's scheduler has ended or cannot be reached any more, while a hook was "
+                f"answered: {type(error).__name__}: {error}"
+            ) from error
 
     def reply(self, address: str, number: int, reply: Any) -> None:
         """Answer a question of a process."""

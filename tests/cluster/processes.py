@@ -92,14 +92,22 @@ class Cluster:
 
     def client(self, workers: int, security: Security | None = None) -> Client:
         """A client, once there are so many workers."""
+        found = self._client(LIMIT, security)
+        found.wait_for_workers(workers, timeout=LIMIT)
+        return found
+
+    def impatient_client(self) -> Client:
+        """A client that soon gives up on a scheduler that has ended."""
+        return self._client(2, None)
+
+    def _client(self, limit: int, security: Security | None) -> Client:
         client = Client(
             scheduler_file=str(self.file),
-            timeout=LIMIT,
+            timeout=limit,
             security=security,
             set_as_default=False,
         )
         self._stack.callback(client.close)
-        client.wait_for_workers(workers, timeout=LIMIT)
         return client
 
     def logs(self) -> str:
@@ -170,9 +178,12 @@ class Meeting:
 
     def next(self) -> Guest:
         """The next one that comes."""
-        connection = self._listener.accept()
-        self._open.append(connection)
-        return Guest(connection, *connection.recv())
+        while True:
+            connection = self._listener.accept()
+            self._open.append(connection)
+            # Whoever had the port before may have somebody who looks for it still.
+            with contextlib.suppress(EOFError, OSError):
+                return Guest(connection, *connection.recv())
 
     def close(self) -> None:
         """Let nobody wait here any more."""

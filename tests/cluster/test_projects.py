@@ -273,6 +273,7 @@ ROUNDS = 8
 def fruit_project(package: str) -> dict[str, str]:
     """A project whose first node waits in the client until the other one runs, too."""
     nodes = f"""
+import os
 from multiprocessing.connection import Client
 
 from kedro.framework import project

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 import socket
@@ -49,10 +48,6 @@ def run(target, steps, inputs=None, hooks=(), **options):
     catalog = DataCatalog({name: MemoryDataset(value) for name, value in (inputs or {}).items()})
     outputs = DaskRunner(**which, **options).run(pipeline(steps), catalog, manager)
     return {name: dataset.load() for name, dataset in outputs.items()}
-
-
-def pid_with(lock: Any, _: Any) -> int:
-    return os.getpid()
 
 
 # --- rules for nodes --------------------------------------------------------------------------
@@ -118,11 +113,12 @@ def test_node_that_needs_a_resource_runs_where_it_is(client, pids):
 
 
 def test_nodes_that_stay_in_the_main_process_run_between_those_of_workers(client, pids):
+    lock = threading.Lock()  # cannot be pickled
     steps = [
         node(nodes.pid, None, "first"),
         node(nodes.pid, "first", "second", tags="prunner.main"),
         node(nodes.pid, "second", "third"),
-        node(functools.partial(pid_with, threading.Lock()), "third", "fourth", name="locked"),
+        node(lambda _: (lock, os.getpid())[1], "third", "fourth", name="locked"),
         node(nodes.pid, "fourth", "fifth"),
     ]
 
@@ -210,12 +206,12 @@ def test_nothing_of_runs_is_left_on_the_workers(client):
 MANY = 12
 
 
-def check_threads(target, caplog):
+def test_logs_and_hooks_of_workers_with_threads_belong_to_their_nodes(client, caplog):
     steps = [node(nodes.log_where, f"number{n}", f"logged{n}", name=f"log{n}") for n in range(MANY)]
     seen = Seen()
     inputs = {f"number{n}": n for n in range(MANY)}
     with caplog.at_level(logging.WARNING):
-        run(target, steps, inputs, hooks=[seen])
+        run(client, steps, inputs, hooks=[seen])
 
     said = Counter(
         (record.__dict__["prunner_node"], record.getMessage())
@@ -230,10 +226,6 @@ def check_threads(target, caplog):
         assert own == ["before_node_run", "after_node_run", f"before_dataset_saved logged{n}"]
         assert seen.outputs[f"logged{n}"][0] == n
     assert seen.threads == {threading.get_ident()}
-
-
-def test_logs_and_hooks_of_workers_with_threads_belong_to_their_nodes(client, caplog):
-    check_threads(client, caplog)
 
 
 def test_threads_of_this_process_are_workers_too(caplog):

@@ -227,7 +227,8 @@ def test_node_that_took_too_long_is_tried_again(own, tmp_path, caplog):
 
 def test_run_whose_scheduler_ends_is_over(own, met, meanwhile):
     own.worker()
-    client = own.client(1)
+    own.client(1)
+    client = own.impatient_client()
     steps = [node(nodes.wait, "address", "pid", name="wait"), node(nodes.pid, "pid", "end")]
 
     found = meanwhile(run, client, steps, {"address": met.address})
@@ -243,7 +244,8 @@ def test_run_whose_scheduler_ends_while_a_hook_is_answered_is_over(own, met, mea
     from kedro.framework.hooks.manager import _create_hook_manager
 
     own.worker()
-    client = own.client(1)
+    own.client(1)
+    client = own.impatient_client()
     met_here, gone = threading.Event(), threading.Event()
 
     class Waits:
