@@ -31,6 +31,8 @@ _OPTIONS = (
     click.option(
         "--max-workers", type=click.IntRange(min=1), help="Worker processes.  [default: CPUs]"
     ),
+    click.option("--address", help="Of a Dask scheduler, whose workers are looked at, too."),
+    click.option("--scheduler-file", help="In place of its address, the file that it has written."),
     click.option(
         "--format",
         "layout",
@@ -51,8 +53,12 @@ def check(context: click.Context, /, layout: str, verbose: bool, **options: Any)
 
     Reports the nodes that prunner.ParallelRunner would send to workers and those that stay in the
     main process, each with the reason, and the data in memory that would go between processes.
+    With the address of a Dask scheduler, also what prunner.DaskRunner would find there: hosts,
+    versions that differ, workers without the project, files that they do not see.
     The options are those of 'kedro run'.
     """
+    if options["address"] and options["scheduler_file"]:
+        raise click.UsageError("--address and --scheduler-file cannot be used together.")
     if options["pipeline"] and options["pipelines"]:
         raise click.UsageError("--pipeline and --pipelines cannot be used together.")
     try:
@@ -91,6 +97,8 @@ def _selection(options: dict[str, Any]) -> Selection:
             "runtime_params": parse_params(options["params"]),
         },
         max_workers=options["max_workers"],
+        address=options["address"],
+        scheduler_file=options["scheduler_file"],
     )
 
 

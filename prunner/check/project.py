@@ -10,7 +10,7 @@ import contextlib
 import difflib
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,8 @@ from prunner.options import check_max_workers, resolve_start_method
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
 
+    from prunner.cluster.findings import Findings
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -46,12 +48,16 @@ class Selection:
         filters: Arguments of ``Pipeline.filter``.
         session: Arguments of ``KedroSession.create``.
         max_workers: How many workers there may be at most; ``None`` for the number of CPUs.
+        address: Of a Dask scheduler, whose workers are looked at.
+        scheduler_file: In place of an address, the file that the scheduler has written.
     """
 
     pipelines: tuple[str, ...]
     filters: dict[str, Any]
     session: dict[str, Any]
     max_workers: int | None
+    address: str | None = None
+    scheduler_file: str | None = None
 
 
 def check_project(selection: Selection, root: Path | None) -> Report:
@@ -67,6 +73,7 @@ def check_project(selection: Selection, root: Path | None) -> Report:
 
     Raises:
         ProjectError: If there is no project, or no such pipeline.
+        ClusterError: If the cluster cannot be reached, or cannot run anything.
         Exception: Whatever Kedro or the project raises while pipeline and catalog are made.
     """
     with _quiet():
@@ -79,7 +86,17 @@ def check_project(selection: Selection, root: Path | None) -> Report:
             start_method=resolve_start_method(None),
             max_workers=check_max_workers(selection.max_workers),
         )
-        return rehearse(scope, pipeline, catalog)
+        return rehearse(scope, pipeline, catalog, _asking(selection))
+
+
+def _asking(selection: Selection) -> Callable[[Mapping[str, str]], Findings] | None:
+    """What looks at the cluster that was named; ``None`` without one."""
+    if selection.address is None and selection.scheduler_file is None:
+        return None
+    from prunner.check.cluster import look_at
+
+    package = project.PACKAGE_NAME
+    return lambda paths: look_at(selection.address, selection.scheduler_file, package, paths)
 
 
 @contextlib.contextmanager

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from prunner.planning.plan import RunPlan
+
+if TYPE_CHECKING:
+    from prunner.cluster.findings import Findings
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,7 @@ class Report:
         nodes: The nodes in topological order.
         parcels: What goes between processes, inputs of the pipeline first.
         stuck: The datasets that cannot leave the main process.
+        cluster: What was found of a Dask cluster, ``None`` if nobody has named one.
     """
 
     scope: Scope
@@ -91,6 +96,7 @@ class Report:
     nodes: tuple[NodePlace, ...]
     parcels: tuple[Parcel, ...]
     stuck: tuple[StuckDataset, ...]
+    cluster: Findings | None = None
 
     @property
     def verdict(self) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
 from prunner.check.report import Parcel, Report
+from prunner.cluster.findings import Findings, Host
 
 
 def as_json(report: Report) -> str:
@@ -16,9 +17,12 @@ def as_json(report: Report) -> str:
         report: The report.
 
     Returns:
-        Its attributes under their own names, and ``verdict``.
+        Its attributes under their own names, and ``verdict``; ``cluster`` only if there is one.
     """
-    return json.dumps({**asdict(report), "verdict": report.verdict}, indent=2, ensure_ascii=False)
+    found = {**asdict(report), "verdict": report.verdict}
+    if report.cluster is None:
+        del found["cluster"]
+    return json.dumps(found, indent=2, ensure_ascii=False)
 
 
 def as_text(report: Report) -> str:
@@ -30,7 +34,9 @@ def as_text(report: Report) -> str:
     Returns:
         Several lines, the last of which is the verdict.
     """
-    return "\n".join([*_head(report), *_nodes(report), *_data(report), "", report.verdict])
+    cluster = [] if report.cluster is None else _cluster(report.cluster)
+    parts = (_head(report), _nodes(report), _data(report), cluster, ["", report.verdict])
+    return "\n".join(line for part in parts for line in part)
 
 
 def _head(report: Report) -> Iterator[str]:
@@ -60,6 +66,28 @@ def _data(report: Report) -> Iterator[str]:
     yield from _section("Data in memory that goes between processes", lines)
     stuck = [f"{dataset.name}\n      {dataset.reason}" for dataset in report.stuck]
     yield from _section("Datasets that cannot leave the main process", stuck)
+
+
+def _cluster(found: Findings) -> Iterator[str]:
+    yield ""
+    yield f"Dask cluster at {found.scheduler}"
+    yield from map(_host, found.hosts)
+    if not found.hosts:
+        yield "  no worker yet: a run would wait for one"
+    yield from _section("Other versions in workers", map(str, found.differences))
+    fate = "would be sent it" if found.sends_package else "could not run anything"
+    missing = [f"{worker}  {fate}" for worker in found.without_package]
+    yield from _section(f"Workers without the package '{found.package}'", missing)
+    title = f"Workers with other source of '{found.package}', which they would use"
+    yield from _section(title, found.other_source)
+    unseen = [f"{each.dataset}  on {', '.join(each.hosts)}" for each in found.unseen]
+    yield from _section("Datasets whose local files are not the same there", unseen)
+
+
+def _host(host: Host) -> str:
+    workers = "1 worker" if host.workers == 1 else f"{host.workers} workers"
+    threads = "1 thread" if host.threads == 1 else f"{host.threads} threads"
+    return f"  {host.name}  {workers}, {threads}"
 
 
 def _section(title: str, lines: Iterable[str]) -> Iterator[str]:

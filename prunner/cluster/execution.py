@@ -61,7 +61,7 @@ class ClusterExecution(Execution):
         told = self._told(run, project)
         with self._interrupts.allowed():
             environment = Environment(self._client, told, self._logger)
-            environment.check(self._catalog, run.plan, run.book)
+            environment.check(self._catalog, run.book)
         graph = Graph(
             run.plan,
             run.book,

@@ -37,15 +37,15 @@ class ClusterOptions(NamedTuple):
     scheduler_file: str | None
     client: Any
     cluster: Any
-    max_workers: int
-    upload_project: bool | None
-    connect_timeout: float | None
-    is_async: bool
-    worker_hooks: tuple[str, ...] | None
-    keep_going: bool
-    on_failure: Mapping[str, Any]
-    node_options: Mapping[str, Mapping[str, Any]]
-    progress: bool | None
+    max_workers: int = 1
+    upload_project: bool | None = None
+    connect_timeout: float | None = None
+    is_async: bool = False
+    worker_hooks: tuple[str, ...] | None = None
+    keep_going: bool = False
+    on_failure: Mapping[str, Any] = {}
+    node_options: Mapping[str, Mapping[str, Any]] = {}
+    progress: bool | None = None
     memory: MemoryPolicy = NO_POLICY.memory
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,12 @@ from kedro.io import AbstractDataset, CachedDataset, DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline, node
 
 from prunner.bridge.packing import pack
+from prunner.check.cluster import look_at
 from prunner.check.rehearsal import rehearse
 from prunner.check.report import NodePlace, Parcel, Report, Scope, StuckDataset
 from prunner.check.text import as_json, as_text
+from prunner.cluster.findings import Difference, Findings, Host, Unseen, Version
+from prunner.errors import ClusterError
 from prunner.processes.book import MAIN_TAG
 from tests.random_nodes import Stuck
 
@@ -229,3 +234,106 @@ def test_json():
     }
     assert [each["name"] for each in found["stuck"]] == ["cached"]
     assert found["verdict"] == a_report().verdict
+
+
+# --- with a cluster ---------------------------------------------------------------------------
+
+FOUND = Findings(
+    scheduler="tcp://s:8786",
+    hosts=(Host("apple", 1, 1), Host("pear", 2, 6)),
+    differences=(Difference("numpy", "2.1", (Version("2.0", ("tcp://a:1",)),)),),
+    package="orchard",
+    without_package=("tcp://b:2",),
+    sends_package=True,
+    other_source=("tcp://c:3",),
+    unseen=(Unseen("raw", ("apple", "pear")),),
+)
+
+
+def test_what_is_found_of_a_cluster_comes_before_the_verdict():
+    report = replace(a_report(), cluster=FOUND)
+    text = as_text(report)
+    assert text.startswith(as_text(a_report()).removesuffix(a_report().verdict))
+    assert (
+        text.removeprefix(as_text(a_report()).removesuffix(a_report().verdict))
+        == f"""\
+Dask cluster at tcp://s:8786
+  apple  1 worker, 1 thread
+  pear  2 workers, 6 threads
+
+Other versions in workers (1)
+  numpy: 2.1 here, 2.0 on tcp://a:1
+
+Workers without the package 'orchard' (1)
+  tcp://b:2  would be sent it
+
+Workers with other source of 'orchard', which they would use (1)
+  tcp://c:3
+
+Datasets whose local files are not the same there (1)
+  raw  on apple, pear
+
+{report.verdict}"""
+    )
+
+
+def test_a_cluster_in_which_nothing_stands_out():
+    quiet = replace(FOUND, differences=(), without_package=(), other_source=(), unseen=())
+    text = as_text(replace(a_report(), cluster=quiet))
+    assert "\n  pear  2 workers, 6 threads\n\n2 of 4 nodes" in text
+    text = as_text(replace(a_report(), cluster=replace(quiet, hosts=())))
+    assert "8786\n  no worker yet: a run would wait for one\n\n2 of 4 nodes" in text
+
+
+def test_a_worker_that_is_not_sent_the_package():
+    text = as_text(replace(a_report(), cluster=replace(FOUND, sends_package=False)))
+    assert "  tcp://b:2  could not run anything\n" in text
+
+
+def test_json_of_a_cluster():
+    assert "cluster" not in json.loads(as_json(a_report()))
+    found = json.loads(as_json(replace(a_report(), cluster=FOUND)))["cluster"]
+    assert found["scheduler"] == "tcp://s:8786"
+    assert found["hosts"][1] == {"name": "pear", "workers": 2, "threads": 6}
+    assert found["differences"] == [
+        {
+            "package": "numpy",
+            "here": "2.1",
+            "there": [{"version": "2.0", "workers": ["tcp://a:1"]}],
+        }
+    ]
+    assert found["unseen"] == [{"dataset": "raw", "hosts": ["apple", "pear"]}]
+
+
+class InFile(Untouchable):
+    def __init__(self, path: str) -> None:
+        self._filepath = path
+
+
+def test_a_cluster_is_asked_for_the_files_that_workers_would_use():
+    asked = []
+
+    def look_at(paths):
+        asked.append(dict(paths))
+        return FOUND
+
+    pipeline = Pipeline([step(["raw", "stored"], "a", "n1")])
+    datasets: dict[str, Any] = {
+        "raw": InFile("/data/raw.csv"),
+        "stored": Untouchable(),
+        "other": InFile("/x"),
+    }
+    catalog = DataCatalog(datasets)
+    catalog.get("a", fallback_to_runtime_pattern=True)
+    scope = Scope("orchard", ("__default__",), "loky", 4)
+
+    assert rehearse(scope, pipeline, catalog, look_at).cluster is FOUND
+    assert asked == [{"raw": "/data/raw.csv"}]
+    assert rehearse(scope, pipeline, catalog).cluster is None
+
+
+def test_without_dask_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    monkeypatch.delitem(sys.modules, "prunner.cluster.runner", raising=False)
+    with pytest.raises(ClusterError, match=r"pip install 'prunner\[dask\]'"):
+        look_at("tcp://a:1", None, None, {})

@@ -16,7 +16,7 @@ from dask.sizeof import sizeof
 
 from prunner import DaskRunner, OptionError
 from prunner.cluster.deaths import Deaths
-from prunner.cluster.environment import differences
+from prunner.cluster.findings import differences
 from prunner.cluster.marks import Left, Marks
 from prunner.cluster.messages import Died
 from prunner.cluster.parcel import Parcel
@@ -171,7 +171,7 @@ def test_a_folder_that_is_another_one_there_is_noticed(tmp_path):
 def test_versions_that_differ_are_told_by_worker():
     here = {"python": "3.11.7", "kedro": "1.7.0", "numpy": "2.0.0", "pandas": None}
     there = {"python": "3.11.7", "kedro": "1.6.0", "numpy": None, "pandas": "2.0"}
-    found = differences(here, {"tcp://a:1": there, "tcp://b:1": here}, "orchard")
+    found = differences(here, {"tcp://a:1": there, "tcp://b:1": here})
     assert [str(each) for each in found] == [
         "kedro: 1.7.0 here, 1.6.0 on tcp://a:1",
         "numpy: 2.0.0 here, none on tcp://a:1",
