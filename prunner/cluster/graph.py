@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from dask.utils import apply
+from toolz import apply
 
 from prunner.bridge.data import INLINE_LIMIT
 from prunner.bridge.refs import DataRef
@@ -25,6 +25,7 @@ from prunner.planning.plan import RunPlan
 from prunner.planning.policy import RunPolicy, StepPolicy
 from prunner.processes.book import RunBook
 
+# Not Dask's own apply: of that, releases before 2024.12 take the function as it is, not as a task.
 _RUN = (pkgutil.resolve_name, "prunner.cluster.steps:run_step")
 _UNPACK = (pkgutil.resolve_name, "prunner.cluster.steps:unpack_data")
 
@@ -160,7 +161,7 @@ class Graph:
                 values.append(held.get(end, end))
         part = self._part(index, tuple(inputs), outputs, literals)
         pickled = pickle.dumps(tuple(part), pickle.HIGHEST_PROTOCOL)
-        batch.tasks[key] = (apply, _RUN, [self._token, pickled, *values])
+        batch.tasks[key] = (apply, _RUN, self._token, pickled, *values)
         self._note(key, step.rank, index, batch)
         self._hand_on(index, key, outputs, batch)
 
@@ -188,7 +189,7 @@ class Graph:
         """Let data of the client's be a task of its own, which can be made again."""
         key = f"data-{self._token}", name
         self.places[name] = Place(key, None)
-        batch.tasks[key] = (apply, _UNPACK, [packed])
+        batch.tasks[key] = (apply, _UNPACK, packed)
         self._note(key, max(rank, batch.priorities.get(key, rank)), None, batch)
 
     def _want(self, index: int, batch: Batch, known: set[int]) -> None:
