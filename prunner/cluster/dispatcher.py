@@ -223,13 +223,15 @@ class ClusterDispatcher:
     def _take(self, address: str, worker: int, message: Any) -> None:
         match message:
             case Began(step, pid, host):
-                self.workers.processes[worker] = host, pid
+                self.workers.note_begin(worker, host, pid)
                 self._exchange.runs_at[step] = address
                 self._state.step_began(worker, step)
                 self._journal.order(step, time())
-            case StepDone():
+            case StepDone(step):
+                self.workers.note_end(worker, step)
                 self._finish(address, worker, message)
-            case StepFault():
+            case StepFault(step):
+                self.workers.note_end(worker, step)
                 self._fail(address, worker, message)
             case dict():  # a log record
                 self.errands.put(HandleLog(worker, message))

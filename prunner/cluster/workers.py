@@ -35,6 +35,7 @@ class Workers:
         self._token = token
         self._numbers: dict[tuple[str, int], int] = {}  # by address and thread
         self._addresses: dict[int, str] = {}
+        self._ended: dict[int, int] = {}  # the step that each worker has ended last
         self._asked: dict[int, int] = {}  # number of the question that a worker waits for
         self._offsets: dict[str, float] = {}  # between clocks, in seconds, by address
 
@@ -47,6 +48,15 @@ class Workers:
     def address(self, worker: int) -> str:
         """The address of a worker."""
         return self._addresses[worker]
+
+    def note_begin(self, worker: int, host: str, pid: int) -> None:
+        """A worker has begun a step."""
+        self.processes[worker] = host, pid
+        self._ended.pop(worker, None)
+
+    def note_end(self, worker: int, step: int) -> None:
+        """A worker has ended a step."""
+        self._ended[worker] = step
 
     def host(self, worker: int) -> str:
         """The machine of a worker; empty if it is not known."""
@@ -105,11 +115,13 @@ class Workers:
             The steps that run, by the number of their worker.
         """
         found = self._client.run(steps.stop, self._token, on_error="ignore")
-        return {
+        running = {
             self.number(address, thread): step
             for address, threads in found.items()
             for thread, step in threads
         }
+        # A worker says that a step has ended a moment before the step is gone from its list.
+        return {w: step for w, step in running.items() if self._ended.get(w) != step}
 
     def addresses(self) -> set[str]:
         """The addresses of all processes that are there now."""
