@@ -111,6 +111,14 @@ def failed_run(
     )
 
 
+def spread(run: RunRecord, *hosts: str | None) -> RunRecord:
+    """The same run with its workers on these hosts, in turn; ``None`` for its own."""
+    found = {worker: hosts[worker % len(hosts)] for worker in run.pids}
+    nodes = [replace(n, host=None if n.worker is None else found.get(n.worker)) for n in run.nodes]
+    elsewhere = {worker: host for worker, host in found.items() if host is not None}
+    return replace(run, hosts=elsewhere, nodes=tuple(nodes), start_method=None, memory=())
+
+
 def sample_session(run: RunRecord) -> SessionRecord:
     return SessionRecord(
         key="2025-06-15T15.06.39.000Z",

@@ -77,13 +77,19 @@ def _one_node(run: RunRecord, analysis: Analysis) -> Iterator[Advice]:
     for each in analysis.costliest[:1]:
         alone = _alone(run, each.node)
         # Shared by two it would be half as long; more than that nobody can promise.
-        if run.cpus > 1 and alone >= DOMINANT * analysis.seconds and len(analysis.jobs) > 1:
+        can_share = run.cpus > 1 or bool(run.hosts)
+        if can_share and alone >= DOMINANT * analysis.seconds and len(analysis.jobs) > 1:
             yield Advice(
                 alone / 2,
-                f"One node, '{shorten(each.node.name)}', took {percent(alone / analysis.seconds)} "
-                f"of the run ({duration(alone)}) and nothing ran beside it: cut into two that run "
-                f"at the same time, it would save up to {duration(alone / 2)}.",
+                f"One node, '{shorten(each.node.name)}'{_place(each.node)}, took "
+                f"{percent(alone / analysis.seconds)} of the run ({duration(alone)}) and nothing "
+                "ran beside it: cut into two that run at the same time, it would save up to "
+                f"{duration(alone / 2)}.",
             )
+
+
+def _place(node: NodeRecord) -> str:
+    return f" on host {shorten(node.host)}" if node.host else ""
 
 
 def _alone(run: RunRecord, node: NodeRecord) -> float:
@@ -138,7 +144,8 @@ def _seconds(steps: dict[int, list[Transfer]]) -> float:
 
 def _more_workers(run: RunRecord, analysis: Analysis) -> Iterator[Advice]:
     """There were CPUs left, and nodes that waited for a worker."""
-    if not analysis.workers or run.cpus <= analysis.workers:
+    # How many CPUs other hosts have is not on record.
+    if not analysis.workers or run.cpus <= analysis.workers or run.hosts:
         return
     gain = _gain(analysis, analysis.jobs, run.cpus)
     waiting = sum(waited(node) for node in run.nodes)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from prunner.report.analysis import Analysis
-from prunner.report.figures import duration
-from prunner.report.hover import hover_text
+from prunner.report.figures import duration, shorten, worker_name
+from prunner.report.hover import hover_text, plotly_text
 from prunner.report.phases import LOAD, OTHER, RUN, SAVE, segments
 from prunner.sessions.records import NodeRecord, Outcome, RunRecord
 
@@ -94,7 +94,8 @@ class _Scene:
         self._unit, self._unit_name = _unit(analysis.seconds)
         numbers = {node.worker for node in run.nodes if node.started is not None}
         numbers |= {each.worker for node in run.nodes for each in node.tries}
-        self._numbers = sorted(each for each in numbers if each is not None)
+        known = (each for each in numbers if each is not None)
+        self._numbers = sorted(known, key=lambda each: (run.hosts.get(each, ""), each))
         self._lanes = {number: lane for lane, number in enumerate(self._numbers)}
         self._position = {node.step: place for place, node in enumerate(run.nodes)}
         # Many lanes are thin, so that all of them are in sight.
@@ -234,9 +235,11 @@ class _Scene:
             return {"title": {"text": "busy"}, "range": [0, top * 1.08], "dtick": step}
         every = max(1, len(self._lanes) // 40 + (len(self._lanes) > 40))
         shown = self._numbers[::every]
-        return {
+        hosts = {number: shorten(host, 30) for number, host in self._run.hosts.items()}
+        wide = {"automargin": True} if hosts else {}  # names are as long as those of hosts
+        return wide | {
             "tickvals": [self._lanes[number] for number in shown],
-            "ticktext": [_lane_name(number) for number in shown],
+            "ticktext": [plotly_text(worker_name(number, hosts)) for number in shown],
             "range": [len(self._lanes) - 0.4, -0.6],
             "showgrid": False,
             "zeroline": False,
@@ -256,10 +259,6 @@ def _unit(seconds: float) -> tuple[float, str]:
 
 def _interrupted(values: list[float]) -> list[float | None]:
     return [each for end in range(0, len(values), 2) for each in (*values[end : end + 2], None)]
-
-
-def _lane_name(number: int) -> str:
-    return "main process" if number < 0 else f"worker {number}"
 
 
 def _line(  # noqa: PLR0913 - what lines differ in

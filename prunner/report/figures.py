@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 _UNKNOWN = "unknown"
 
@@ -60,3 +62,15 @@ def shorten(name: str, limit: int = 60) -> str:
 def encodable(text: str) -> str:
     """The text without lone surrogates, which no file can have: they are question marks then."""
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def worker_name(worker: int, hosts: Mapping[int, str]) -> str:
+    """What a worker is called: ``worker 3 on host b``, without a host if that is the run's own.
+
+    Args:
+        worker: Its number; -1 for the main process.
+        hosts: The machines of workers on others, by their number.
+    """
+    if worker < 0:
+        return "main process"
+    return f"worker {worker}" + (f" on host {hosts[worker]}" if worker in hosts else "")

@@ -26,6 +26,7 @@ from prunner.sessions.records import NodeRecord, Outcome, RunRecord, SessionReco
 
 _LISTED = 50  # nodes of the critical path
 _FAILED = 20  # nodes
+_HOSTS = 10
 _MANY_TRIES = 3
 
 
@@ -92,7 +93,7 @@ def _body(
     if analysis.jobs:
         yield section("Where the time went", *_times(analysis))
         yield section("The critical path", *_critical(run, analysis))
-        yield section("Nodes that took longest", _costliest(analysis))
+        yield section("Nodes that took longest", _costliest(run, analysis))
     yield from _failures(run)
 
 
@@ -177,7 +178,13 @@ def _workers(run: RunRecord, analysis: Analysis) -> str:
     if not analysis.workers:
         return ""
     use = "" if analysis.use is None else f", busy {percent(analysis.use)} of the time"
-    return f"{analysis.workers} ({run.start_method or 'start method unknown'}){use}"
+    how = run.start_method or "start method unknown"
+    if run.hosts:
+        hosts = sorted(set(run.hosts.values()))
+        more = f" and {len(hosts) - _HOSTS:,} others" if len(hosts) > _HOSTS else ""
+        how = f"on {', '.join(hosts[:_HOSTS])}{more}"
+        how += "" if run.pids.keys() <= run.hosts.keys() else f" and {run.host} itself"
+    return f"{analysis.workers} ({how}){use}"
 
 
 def _resume(resume: Mapping[str, Any] | None) -> str:
@@ -247,22 +254,26 @@ def _lasted(node: NodeRecord) -> str:
     return duration(node.seconds) + (f" (waited {duration(wait)})" if wait >= 0.001 else "")
 
 
-def _costliest(analysis: Analysis) -> str:
+def _costliest(run: RunRecord, analysis: Analysis) -> str:
     longest = max((each.seconds for each in analysis.costliest), default=0.0)
     heads = [("Node", "name"), ("Took", "number")]
     heads += [(phase.capitalize(), "number") for phase in PHASES]
-    heads += [("Memory", "number"), ("On critical path", ""), ("Compared", "bars")]
-    rows = (_row(each, longest, analysis) for each in analysis.costliest)
+    heads += [("Memory", "number")]
+    heads += [("Host", "")] if run.hosts else []
+    heads += [("On critical path", ""), ("Compared", "bars")]
+    rows = (_row(each, longest, run, analysis) for each in analysis.costliest)
     return table("The ten nodes that took longest", heads, rows)
 
 
-def _row(each: Cost, longest: float, analysis: Analysis) -> Iterator[str]:
+def _row(each: Cost, longest: float, run: RunRecord, analysis: Analysis) -> Iterator[str]:
     tries = len(each.node.tries)
     note = f" ({count(tries, 'failed attempt')})" if tries else ""
     yield escaped(each.node.name) + note
     yield duration(each.seconds)
     yield from (duration(each.phases[phase]) for phase in PHASES)
     yield size(each.node.peak_memory)
+    if run.hosts:
+        yield escaped(shorten(each.node.host or run.host))
     yield "yes" if each.node.step in analysis.critical_path else "no"
     lasted = {"tries": each.seconds - sum(each.phases.values()), **each.phases}
     parts = (

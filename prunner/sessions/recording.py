@@ -99,11 +99,14 @@ class Recording:
             traced: What has happened.
         """
         with safely("What became of the nodes of this run is not on record"):
+            traced = traced.seen_from(self._run.host)
+            places = traced.processes.items()
             self.note(
                 nodes=node_records(traced, self._run.started, self._keeper.scrubber.text),
                 memory=memory_samples(traced.journal),
                 memory_total=traced.journal.memory_total,
-                pids={worker: pid for worker, (_, pid) in traced.processes.items()},
+                pids={worker: pid for worker, (_, pid) in places},
+                hosts={worker: host for worker, (host, _) in places if host},
             )
 
     def note(self, **what: Any) -> None:

@@ -177,6 +177,7 @@ class RunRecord:
         memory_total: All the memory that there was for it; ``None`` where nobody looked.
         start_method: How workers were started; ``None`` for other runners than prunner's.
         pids: The processes of workers, by their number.
+        hosts: The machines of those workers that are on another one than ``host``, by their number.
         nodes: Its nodes in the order of the pipeline; empty for other runners than prunner's.
         memory: What was seen of memory, at most some hundred times.
         resume: The arguments of ``kedro run`` with which Kedro would resume it, if it did not
@@ -200,6 +201,7 @@ class RunRecord:
     memory_total: int | None = None
     start_method: str | None = None
     pids: Mapping[int, int] = field(default_factory=dict)
+    hosts: Mapping[int, str] = field(default_factory=dict)
     nodes: tuple[NodeRecord, ...] = ()
     memory: tuple[MemorySample, ...] = ()
     resume: Mapping[str, Any] | None = None

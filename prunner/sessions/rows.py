@@ -27,7 +27,7 @@ _NODE = "run, step, name, outcome, worker, started, ended, peak_memory"
 
 # What is in "data", since nobody looks for it.
 _RUN_DATA = (
-    "parameters runner options error cpus memory_total start_method pids memory resume"
+    "parameters runner options error cpus memory_total start_method pids hosts memory resume"
 ).split()
 
 

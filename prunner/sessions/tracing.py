@@ -32,7 +32,8 @@ class Traced(NamedTuple):
         outcomes: What went wrong.
         done: The steps that are done.
         needs: How much memory steps needed, in bytes.
-        processes: The workers by their number: their machine, if it is another one, and process.
+        processes: The workers by their number: their machine, ``None`` for that of the
+            run, and process.
         catalog: The real catalog.
     """
 
@@ -45,6 +46,12 @@ class Traced(NamedTuple):
     needs: Mapping[int, int]
     processes: Mapping[int, tuple[str | None, int]]
     catalog: Any
+
+    def seen_from(self, host: str) -> Traced:
+        """The same, where this machine is that of the run: on a cluster each one has its name."""
+        places = self.processes.items()
+        own = {worker: (None if on == host else on, pid) for worker, (on, pid) in places}
+        return self._replace(processes=own)
 
 
 def node_records(run: Traced, began: float, text: Callable[[str], str]) -> tuple[NodeRecord, ...]:

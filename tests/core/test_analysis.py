@@ -218,6 +218,9 @@ def test_one_node_takes_most_of_the_run():
     said = advised(*nodes, seconds=12, cpus=4)
     assert said.startswith("One node, 'train', took 83 % of the run (10 s) and nothing ran beside")
     assert "save up to 5.0 s" in said
+    elsewhere = replace(nodes[1], host="lemon")
+    said = advised(nodes[0], elsewhere, seconds=12, cpus=1, hosts={0: "lemon"})
+    assert said.startswith("One node, 'train' on host lemon, took 83 % of the run (10 s) and")
 
 
 def test_one_node_is_not_alone_if_another_one_runs_beside_it():
@@ -257,6 +260,9 @@ def test_more_workers_would_help_only_if_there_are_cpus():
     said = advised(*nodes, seconds=20, cpus=8)
     assert said.startswith("4 workers instead of 1 would save up to 15 s of 20 s")
     assert "8 CPUs" in said
+    # Those of other hosts nobody has counted.
+    elsewhere = advised(*nodes, seconds=20, cpus=8, hosts={0: "lemon"})
+    assert elsewhere == NOTHING
     assert advised(*nodes, seconds=20, cpus=1) == NOTHING
 
 

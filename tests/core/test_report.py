@@ -22,7 +22,7 @@ from prunner.report.command import file_name, report, trace
 from prunner.report.markup import visible
 from prunner.report.page import report_html
 from prunner.sessions.records import NodeRecord, Outcome, RunRecord, Try
-from tests.sample_records import BEGAN, HOSTILE, failed_run, sample_run, sample_session
+from tests.sample_records import BEGAN, HOSTILE, failed_run, sample_run, sample_session, spread
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 
@@ -126,6 +126,51 @@ def test_names_are_nothing_but_text(name):
     assert not [each for each, _ in hostile.attributes if each.startswith("on")]
     if name.isprintable():
         assert " ".join(name.split()) in hostile.text
+
+
+def test_a_run_on_other_hosts_says_which_ones():
+    run = spread(sample_run(12, 3), None, "lemon", "pear<br>")
+    page = page_of(run)
+    assert "3 (on lemon, pear<br> and orchard itself), busy" in page.text
+    assert page.data["layout"]["yaxis"]["ticktext"] == [
+        *(["main process"] if any(node.worker == -1 for node in run.nodes) else []),
+        "worker 0",
+        "worker 1 on host lemon",
+        "worker 2 on host pear&lt;br&gt;",
+    ]
+    assert page.data["layout"]["yaxis"]["automargin"] is True
+    for node, said in zip(run.nodes, page.data["texts"], strict=True):
+        named = f"worker {node.worker} on host {node.host}".replace("<br>", "&lt;br&gt;")
+        assert (f"<br>{named}<br>" in said) == (node.host is not None)
+        assert ("on host" in said) == (node.host is not None)
+    table = report_html(run).partition("Nodes that took longest")[2].partition("</section>")[0]
+    assert '<th scope="col" class="">Host</th>' in table
+    assert table.count('<td class="">lemon</td>') == sum(
+        each.node.host == "lemon" for each in analyse(run).costliest
+    )
+    assert '<td class="">orchard</td>' in table
+
+
+def test_lanes_of_one_host_are_beside_each_other():
+    run = spread(sample_run(60, 4, seed=2), "pear", "lemon")
+    shown = page_of(run).data["layout"]["yaxis"]
+    lanes = dict(zip(shown["ticktext"], shown["tickvals"], strict=True))
+    workers = [name for name in lanes if name != "main process"]
+    hosts = [name.rpartition(" ")[2] for name in sorted(workers, key=lambda one: lanes[one])]
+    assert hosts == ["lemon", "lemon", "pear", "pear"]
+
+
+def test_of_many_hosts_some_are_named():
+    run = spread(sample_run(40, 15), *(f"host{number:02}" for number in range(15)))
+    assert "host08, host09 and 5 others), busy" in page_of(run).text
+
+
+def test_a_run_on_its_own_host_names_none():
+    run = spread(sample_run(12, 3), None)
+    page = page_of(run)
+    assert "Host" not in page.text
+    assert "automargin" not in page.data["layout"]["yaxis"]
+    assert not [text for text in (*page.data["texts"], page.text) if "on host" in text]
 
 
 def test_hover_texts_are_escaped_for_plotly():

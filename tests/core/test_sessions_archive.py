@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import sqlite3
@@ -42,6 +43,7 @@ NODES = (
         run_seconds=1.0,
         saves=(Transfer("x", 12.0, 0.5, 8),),
         peak_memory=5_000_000,
+        host="lemon",
         tries=(Try(0, 10.0, 10.4, "ValueError: no"),),
     ),
     NodeRecord(step=1, name="two", parents=(0,), outcome=Outcome.SKIPPED, pinned="it is tagged"),
@@ -88,6 +90,7 @@ def test_a_run_is_read_as_it_was_written(archive):
         memory_total=10**10,
         start_method="spawn",
         pids={0: 78, 1: 79},
+        hosts={1: "lemon"},
         nodes=NODES,
         memory=(MemorySample(10.1, 10**9, {0: 5, 1: 6}),),
         resume={"from_nodes": ["two"]},
@@ -102,6 +105,20 @@ def test_a_run_is_read_as_it_was_written(archive):
     assert listed.run == replace(written, nodes=(), memory=(), error=shorter)
     assert (entry.session.data, entry.session.ended) == ({"env": "base"}, 16.0)
     assert archive.mapping_of("s1") == {"env": "base"}
+
+
+def test_records_of_before_there_were_other_hosts_are_read(archive):
+    key = put(archive, "old")
+    with sqlite3.connect(archive.file) as connection:
+        (text,) = connection.execute("SELECT nodes FROM details").fetchone()
+        for each in (details := json.loads(text)):
+            assert each.pop() in ("lemon", None)  # the host is the last one
+        connection.execute("UPDATE details SET nodes = ?", (json.dumps(details),))
+        connection.execute("UPDATE runs SET data = json_remove(data, '$.hosts')")
+    connection.close()
+    found = archive.find(key).run
+    assert found.nodes == tuple(replace(node, host=None) for node in NODES)
+    assert found.hosts == {}
 
 
 def test_the_same_id_twice_is_two_records(archive):

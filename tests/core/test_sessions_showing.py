@@ -94,6 +94,22 @@ def test_nodes() -> None:
     assert section(text, "Why in the main process") == ["second  a lock"]
 
 
+def test_nodes_on_other_hosts_say_where() -> None:
+    nodes = (
+        a_node("first", worker=3, host="lemon"),
+        a_node("second", 1, worker=4),
+        a_node("third", 2, worker=-1),
+    )
+    entry = an_entry(nodes=nodes, hosts={3: "lemon"})
+    rows = section(showing.as_text(entry), "Nodes")
+    cells = [[cell.strip() for cell in row.split("  ") if cell.strip()][2] for row in rows]
+    assert cells == ["WORKER", "3 on lemon", "4", "main"]
+    found = showing.as_data(entry)["run"]
+    assert found["hosts"] == {3: "lemon"}
+    assert [node["host"] for node in found["nodes"]] == ["lemon", None, None]
+    assert "hosts" not in showing.as_data(an_entry(nodes=nodes))["run"]
+
+
 def test_only_so_many_nodes() -> None:
     entry = an_entry(nodes=tuple(a_node(f"n{i}", i) for i in range(showing.MOST_NODES + 7)))
     lines = section(showing.as_text(entry), "Nodes")

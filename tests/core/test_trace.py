@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from prunner.report.trace import trace_events, trace_json
 from prunner.sessions.records import NodeRecord, Outcome, RunRecord, Transfer, Try
-from tests.sample_records import BEGAN, HOSTILE, failed_run, sample_run, sample_session
+from tests.sample_records import BEGAN, HOSTILE, failed_run, sample_run, sample_session, spread
 
 
 def a_run(**changes: Any) -> RunRecord:
@@ -63,6 +63,52 @@ def test_workers_are_threads_with_names_in_order():
     assert names == {1: "main process (pid 7)", 2: "worker 0", 3: "worker 1 (pid 9)"}
     process = [event for event in trace_events(a_run()) if event["name"] == "process_name"]
     assert [event["args"] for event in process] == [{"name": "run r"}]
+
+
+def names_of(run: RunRecord, kind: str) -> dict[tuple[int, int], str]:
+    return {
+        (event["pid"], event["tid"]): event["args"]["name"]
+        for event in trace_events(run)
+        if event["name"] == kind
+    }
+
+
+def test_processes_of_other_hosts_are_processes_of_the_trace():
+    run = spread(sample_run(20, 6, seed=1), None, "lemon", "pear")
+    # Two threads of one process, and a process of another host that has its id.
+    run = replace(run, pids={0: 7, 1: 7, 2: 7, 3: 8, 4: 7, 5: 9})
+    assert names_of(run, "process_name") == {
+        (1, 1): f"run {run.run_id}",
+        (2, 3): "host lemon (pid 7)",
+        (3, 4): "host pear (pid 7)",
+        (4, 7): "host pear (pid 9)",
+    }
+    assert names_of(run, "thread_name") == {
+        (1, 1): "main process (pid 1000)",
+        (1, 2): "worker 0 (pid 7)",
+        (2, 3): "worker 1 (pid 7)",
+        (3, 4): "worker 2 (pid 7)",
+        (1, 5): "worker 3 (pid 8)",
+        (2, 6): "worker 4 (pid 7)",
+        (4, 7): "worker 5 (pid 9)",
+    }
+    places = {
+        (event["args"]["step"], event["pid"], event["tid"], event["args"].get("host"))
+        for event in complete(run)
+        if event["cat"] == "node"
+    }
+    groups = {0: 1, 1: 2, 2: 3, 3: 1, 4: 2, 5: 4, -1: 1}
+    assert places == {
+        (node.step, groups[node.worker], node.worker + 2, node.host)
+        for node in run.nodes
+        if node.worker is not None
+    }
+
+
+def test_a_try_on_another_host_is_shown_there():
+    run = a_run(hosts={0: "lemon"})
+    assert [event["pid"] for event in complete(run)] == [2, 1, 1, 1, 1]
+    assert names_of(run, "process_name")[2, 2] == "host lemon"
 
 
 def test_memory_is_a_counter():

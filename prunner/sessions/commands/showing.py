@@ -30,6 +30,8 @@ def as_data(entry: Entry) -> dict[str, Any]:
     found: dict[str, Any] = {"id": entry.key, "session": _data(entry.session)}
     if entry.run is not None:
         found["run"] = _data(entry.run) | {"seconds": entry.run.seconds}
+        if not entry.run.hosts:
+            del found["run"]["hosts"]
     return found
 
 
@@ -164,7 +166,7 @@ def _cells(node: NodeRecord, began: float) -> list[str]:
     return [
         node.name,
         str(node.outcome),
-        workers.get(node.worker, str(node.worker)),
+        workers.get(node.worker, str(node.worker)) + (f" on {node.host}" if node.host else ""),
         texts.duration(None if node.started is None else node.started - began),
         texts.duration(node.seconds),
         texts.duration(node.load_seconds if ran else None),
