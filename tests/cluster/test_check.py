@@ -28,6 +28,7 @@ FILES = {
         for name in ("raw", "stored")
     ).replace("pickle.Pickle", "kedro_datasets.pickle.Pickle"),
 }
+LEMON = "import socket; socket.gethostname = lambda: 'lemon'\n"  # a worker's other host
 
 
 @pytest.fixture
@@ -50,6 +51,7 @@ def test_workers_are_looked_at_and_not_changed(project, own, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(project.root / "src" / PACKAGE, other / PACKAGE)
     (other / PACKAGE / "trace.py").write_text("note = print\n", "utf-8")
+    (other / "sitecustomize.py").write_text(LEMON, "utf-8")
     own.worker(import_path=(project.root / "src",))
     own.worker("--nthreads", "2", import_path=(other,))
     own.worker("--nthreads", "3", import_path=())
@@ -62,7 +64,10 @@ def test_workers_are_looked_at_and_not_changed(project, own, tmp_path):
     assert done.returncode == 0, done.output
     found = json.loads(done.stdout)["cluster"]
     assert found["scheduler"] == address
-    assert found["hosts"] == [{"name": socket.gethostname(), "workers": 3, "threads": 6}]
+    assert sorted(found["hosts"], key=lambda host: host["name"] == "lemon") == [
+        {"name": socket.gethostname(), "workers": 2, "threads": 4},
+        {"name": "lemon", "workers": 1, "threads": 2},
+    ]
     assert found["differences"] == found["unseen"] == []
     assert (found["package"], found["sends_package"]) == (PACKAGE, True)
     assert found["without_package"] == [threads[3]]
