@@ -8,12 +8,14 @@ pickled, and for groups of such exceptions. So several forms are tried, each by 
 from __future__ import annotations
 
 import copyreg
+import io
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import cloudpickle
+from tblib.pickling_support import pickle_exception
 
 
 class RemoteError(Exception):
@@ -63,7 +65,7 @@ def pack_exception(error: BaseException) -> PackedException:
     return PackedException(
         pickled=pickled,
         kind=b"" if pickled else _pickled_kind(kind),
-        rest=b"" if pickled else cloudpickle.dumps((_args(error), _state(error))),
+        rest=b"" if pickled else _dumps((_args(error), _state(error))),
         type_name=f"{kind.__module__}.{kind.__qualname__}",
         message=_text(error),
         name=error.name if type(error) in (NameError, AttributeError) else None,  # type: ignore[attr-defined]
@@ -243,10 +245,29 @@ def _pickled_kind(kind: type[BaseException]) -> bytes:
 
 def _survives(value: Any, is_right: Callable[[Any], bool]) -> bytes | None:
     try:
-        pickled: bytes = cloudpickle.dumps(value)
+        pickled = _dumps(value)
         return pickled if is_right(pickle.loads(pickled)) else None
     except BaseException:  # code of the user's, which may raise anything
         return None
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """Pickles exceptions in their own way.
+
+    Whoever imports Dask has all of them pickled by tblib, each with its traceback and chain. These
+    travel apart from it, and SystemExit would lose its code.
+    """
+
+    def reducer_override(self, obj: Any) -> Any:
+        if copyreg.dispatch_table.get(type(obj)) is pickle_exception:
+            return obj.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
+        return super().reducer_override(obj)
+
+
+def _dumps(value: Any) -> bytes:
+    stream = io.BytesIO()
+    _Pickler(stream).dump(value)
+    return stream.getvalue()
 
 
 def _text(error: BaseException) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copyreg
 import dataclasses
 import pickle
 import sys
@@ -7,9 +8,24 @@ import threading
 import traceback
 
 import pytest
+from tblib import pickling_support
 
 from prunner.bridge.failure import Failure, Failures, show
 from prunner.bridge.forms import PackedException, RemoteError
+
+
+@pytest.fixture(autouse=True, params=["by itself", "with Dask"])
+def _registered(request):
+    """Whoever imports Dask has all exceptions pickled by tblib."""
+    before = dict(copyreg.dispatch_table)
+    for kind in before:
+        if isinstance(kind, type) and issubclass(kind, BaseException):
+            del copyreg.dispatch_table[kind]
+    if request.param == "with Dask":
+        pickling_support.install()
+    yield
+    copyreg.dispatch_table.clear()
+    copyreg.dispatch_table.update(before)
 
 
 class WithAttributes(Exception):
