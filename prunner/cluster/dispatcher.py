@@ -36,7 +36,7 @@ from prunner.cluster.messages import (
 )
 from prunner.cluster.state import ClusterDecision, ClusterState, Submit
 from prunner.cluster.submission import submit
-from prunner.cluster.workers import Workers
+from prunner.cluster.workers import NOBODY, Workers
 from prunner.events import (
     Abort,
     AnswerHook,
@@ -57,6 +57,7 @@ from prunner.planning.decisions import PARENT, GiveUp, Release, Retry, Start
 if TYPE_CHECKING:
     from distributed import Client, Future
 
+_PATIENCE = 1.0  # seconds for a message that may be on its way
 _GLANCE = 0.5  # seconds between two looks at what still runs, when nothing more is to start
 
 
@@ -140,6 +141,7 @@ class ClusterDispatcher:
         told = Told(state, journal, self.errands)
         self._faults = Faults(client, self.workers, graph, told, token=token, package=package)
         self._wanted: dict[Key, set[int]] = {}
+        self._unheard: set[int] = set()  # steps that Dask has done, and of which nobody has said so
         self._has_stopped = False
         self._is_fetching = False
         self._has_fetched = False
@@ -186,6 +188,11 @@ class ClusterDispatcher:
         return self._has_fetched
 
     def _next_event(self) -> Any:
+        if self._unheard and not self._has_stopped:
+            with contextlib.suppress(queue.Empty):
+                return self.inbox.get(timeout=_PATIENCE)
+            self._infer()
+            return None
         if not self._has_stopped:
             return self.inbox.get()
         with contextlib.suppress(queue.Empty):
@@ -197,10 +204,8 @@ class ClusterDispatcher:
         match event:
             case Heard():
                 self._hear(event)
-            case Settled(key, "error") if key in self._exchange.held and not self._has_stopped:
-                self._follow(self._faults.note_failed_task(key, self._exchange.held[key]))
-            case Settled(key, "cancelled" | "lost") if key in self._exchange.held:
-                self._faults.lose(event.status)
+            case Settled(key, status) if key in self._exchange.held:
+                self._note_settled(key, status)
             case RanHere():
                 self._note_ran_here(event)
             case Due() if self._state.stopping:
@@ -213,6 +218,18 @@ class ClusterDispatcher:
                     self.errands.put(NoteError(error))
             case Fetched(int() as step, error):
                 self._begin_here(step, error)
+
+    def _note_settled(self, key: Key, status: str) -> None:
+        """Dask has what a task has made, or says that it never will."""
+        match status:
+            case "finished":
+                step = self._graph.step_of(key)
+                if step is not None and self._state.unheard_above(step):
+                    self._unheard.add(step)
+            case "error" if not self._has_stopped:
+                self._follow(self._faults.note_failed_task(key, self._exchange.held[key]))
+            case "cancelled" | "lost":
+                self._faults.lose(status)
 
     def _hear(self, heard: Heard) -> None:
         post = Post(*pickle.loads(heard.post))
@@ -261,6 +278,20 @@ class ClusterDispatcher:
         if is_new:
             self.errands.put(NoteDone(done.step, refs))
         self._follow(decisions)
+
+    def _infer(self) -> None:
+        """Dask has what a step has made, and nobody says anything more.
+
+        Then a worker has died in the moment between the end of a step and its message.
+        """
+        unheard, self._unheard = self._unheard, set()
+        for last in unheard:
+            for step in self._state.unheard_above(last):
+                names = self._graph.handed_on(step)
+                self._exchange.places.update({n: self._graph.places[n] for n in names})
+                decisions = self._state.step_finished(NOBODY, step)
+                self.errands.put(NoteDone(step, {n: DataRef(n, None, 0) for n in names}))
+                self._follow(decisions)
 
     def _fail(self, address: str, worker: int, fault: StepFault) -> None:
         failed = Failed(

@@ -142,7 +142,7 @@ class Graph:
         held: Mapping[Key, Any],
     ) -> None:
         step, key = self._plan.steps[index], self._key(index)
-        outputs, literals = self._handed_on(index), {}
+        outputs, literals = self.handed_on(index), {}
         inputs, values = [], []
         for name in dict.fromkeys(step.inputs):
             packed = refs[name].inline if name in refs else None
@@ -195,7 +195,7 @@ class Graph:
     def _want(self, index: int, batch: Batch, known: set[int]) -> None:
         """Note what of a step somebody but tasks asks for."""
         step, plan = self._plan.steps[index], self._plan
-        for name in self._handed_on(index):
+        for name in self.handed_on(index):
             if name in plan.kept_outputs:
                 batch.wanted.setdefault(self.places[name].key, set()).add(CLIENT)
             for child in self._consumers[name]:
@@ -233,7 +233,7 @@ class Graph:
         if needs:
             batch.resources[key] = dict(needs)
 
-    def _handed_on(self, index: int) -> tuple[str, ...]:
+    def handed_on(self, index: int) -> tuple[str, ...]:
         """The in-memory outputs of a step that somebody asks for."""
         plan = self._plan
         return tuple(
@@ -243,7 +243,7 @@ class Graph:
         )
 
     def _hands_to(self, parent: int, child: int) -> bool:
-        return not set(self._handed_on(parent)).isdisjoint(self._plan.steps[child].inputs)
+        return not set(self.handed_on(parent)).isdisjoint(self._plan.steps[child].inputs)
 
     def _go_together(self, names: tuple[str, ...]) -> bool:
         """True if these are needed by the same steps, so that they may be kept together."""

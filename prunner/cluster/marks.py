@@ -12,7 +12,7 @@ import faulthandler
 import os
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from distributed import Worker
@@ -46,12 +46,15 @@ class Marks:
         self._running: dict[int, tuple[str, int]] = {}  # by thread
         self._file: int | None = None
         self.left: Left | None = None
+        self._paths: tuple[Path, ...] = ()
+        self._crash: IO[str] | None = None
         if worker.nanny is None:
             return
         # The nanny is the parent of all processes that take the place of one another.
         folder = Path(worker.local_directory).parent
         notes = folder / f"prunner-{os.getppid()}.steps"
         crash = folder / f"prunner-{os.getppid()}.crash"
+        self._paths = notes, crash
         with contextlib.suppress(OSError):
             self.left = _read(notes, crash)
             flags = os.O_CREAT | os.O_RDWR | os.O_TRUNC | getattr(os, "O_BINARY", 0)
@@ -72,6 +75,20 @@ class Marks:
         with self._lock:
             self._running.pop(threading.get_ident(), None)
             self._write()
+
+    def remove(self) -> None:
+        """Leave no files: nobody who comes after is to read them."""
+        with self._lock:
+            if self._crash is not None:
+                faulthandler.disable()
+                self._crash.close()  # Windows removes no file that is open
+                self._crash = None
+            if self._file is not None:
+                os.close(self._file)
+                self._file = None
+        for path in self._paths:
+            with contextlib.suppress(OSError):
+                path.unlink()
 
     def _write(self) -> None:
         if self._file is None:
@@ -101,6 +118,13 @@ def _read(notes: Path, crash: Path) -> Left | None:
 
 
 _marks: dict[str, Marks] = {}  # by the worker's address: there may be several in a process
+
+
+def leave_nothing(worker: Worker) -> None:
+    """Remove the notes of a worker that takes part in no run any more."""
+    marks = _marks.pop(worker.address, None)
+    if marks is not None:
+        marks.remove()
 
 
 def marks_of(worker: Worker) -> Marks:

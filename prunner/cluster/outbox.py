@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from distributed import Worker
 
 _LATEST = 0.05  # seconds that a message may wait for others
+_JUST = 0.02  # seconds; a message costs as much as a trivial node
 _MOST = 1 << 20  # bytes that wait; about
 _RECORD = 1_000  # bytes of a message; about
 
@@ -35,6 +36,7 @@ class Outbox:
         self._lock = threading.Lock()
         self._waiting: list[tuple[int, Any]] = []
         self._is_due = False
+        self._sent = 0.0
 
     def add(self, message: Any, thread: int | None = None) -> None:
         """Say something soon.
@@ -56,6 +58,12 @@ class Outbox:
         with self._lock:
             self._send()
 
+    def flush_unless_busy(self) -> None:
+        """Say now what waits; if something has just been said, a moment later with what follows."""
+        with self._lock:
+            if time.monotonic() - self._sent >= _JUST:
+                self._send()
+
     def _is_up(self) -> None:
         # A flush in between leaves the timer as it is: each new one would wake the event loop.
         with self._lock:
@@ -67,4 +75,5 @@ class Outbox:
         if waiting:
             post = Post(time.time(), tuple(waiting))
             # Within the lock: two threads that send must not overtake each other.
+            self._sent = time.monotonic()
             self._worker.log_event(self._topic, {"post": pickle.dumps(tuple(post), 5)})

@@ -46,19 +46,24 @@ class RunPlugin(WorkerPlugin):  # type: ignore[misc]
 
     def teardown(self, worker: Worker) -> None:
         """Forget the run."""
+        from prunner.cluster.marks import leave_nothing
         from prunner.cluster.steps import leave, runs
 
         leave(self.told.token)
         runs.pop(self.told.token, None)
+        if not runs:
+            leave_nothing(worker)
 
     def _set_up(self, worker: Any) -> None:
         is_inside = self._client == (socket.gethostname(), os.getpid())
         with bare_kedro_logging():
             from prunner.cluster.steps import WorkerRun, runs
+            from prunner.kedro_internals import copied
         run = WorkerRun(self.told, worker, is_inside)
         runs[self.told.token] = run
         run.tell_of_death()
         run.try_to_set_up()
+        copied("", None)  # which looks for pandas, and is no part of the time of a node
 
 
 class GiveUpPlugin(WorkerPlugin):  # type: ignore[misc]

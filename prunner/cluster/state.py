@@ -94,6 +94,21 @@ class ClusterState:
         children = self.plan.steps[step].children
         return [*map(Release, unneeded), *self._advance(children)]
 
+    def unheard_above(self, step: int) -> list[int]:
+        """A step and those that it depends on, as far as nobody has said that they have ended.
+
+        Returns:
+            The steps, each one behind those that it depends on.
+        """
+        found: set[int] = set()
+        stack = [step]
+        while stack:
+            each = stack.pop()
+            if each not in self.done and each not in found:
+                found.add(each)
+                stack += self.plan.steps[each].parents
+        return sorted(found)
+
     def step_failed(self, worker: int, step: int) -> list[ClusterDecision]:
         """A step has failed for good."""
         self._end(worker, step)

@@ -184,7 +184,10 @@ class WorkerRun:
                 answer = attempt.run(values, tries)
                 # Before the task's own end: the client hears of things in their order.
                 self.outbox.add(answer)
-                self.outbox.flush()
+                if isinstance(answer, StepFault):
+                    self.outbox.flush()
+                else:
+                    self.outbox.flush_unless_busy()
             finally:
                 self._marks.end()
                 del self.running[thread]

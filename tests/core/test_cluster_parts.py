@@ -224,6 +224,15 @@ def test_the_next_process_reads_what_ran_in_the_former_one(worker):
     assert Marks(worker).left == Left(os.getpid(), (), "")
 
 
+def test_who_leaves_in_peace_leaves_no_note(worker, tmp_path):
+    marks = Marks(worker)
+    marks.begin("t", 1)
+    marks.remove()
+    marks.end()  # of a step that went on
+    assert [path.name for path in tmp_path.iterdir()] == ["worker"]
+    assert Marks(worker).left is None
+
+
 def test_without_a_nanny_nothing_is_written(worker, tmp_path):
     worker.nanny = None
     Marks(worker).begin("t", 1)

@@ -193,3 +193,16 @@ def test_a_failed_step_is_told_with_what_it_leaves_out(keep_going):
     (given_up,) = state.step_failed(0, 0)
     assert given_up == GiveUp(0, (1, 2))
     assert state.finished
+
+
+def test_what_nobody_has_told_of_above_a_step_that_dask_has_done():
+    state = ClusterState(plan_of([set(), {0}, {1}, set()]))
+    state.begin()
+    steps = {step.name: step.index for step in state.plan.steps}
+    last = steps["n002"]
+    assert state.unheard_above(last) == sorted(steps[name] for name in ("n000", "n001", "n002"))
+    state.step_finished(0, steps["n000"])
+    assert state.unheard_above(last) == sorted(steps[name] for name in ("n001", "n002"))
+    for step in state.unheard_above(last):
+        state.step_finished(-2, step)
+    assert state.unheard_above(last) == []
