@@ -36,7 +36,7 @@ from prunner.cluster.messages import (
 )
 from prunner.cluster.state import ClusterDecision, ClusterState, Submit
 from prunner.cluster.submission import submit
-from prunner.cluster.workers import NOBODY, Workers
+from prunner.cluster.workers import Workers
 from prunner.events import (
     Abort,
     AnswerHook,
@@ -274,7 +274,7 @@ class ClusterDispatcher:
         is_new = done.step not in self._state.done
         for name in done.sizes:
             self._exchange.places[name] = self._graph.places[name]
-        decisions = self._state.step_finished(worker, done.step)
+        decisions = self._state.step_finished(done.step)
         if is_new:
             self.errands.put(NoteDone(done.step, refs))
         self._follow(decisions)
@@ -289,7 +289,7 @@ class ClusterDispatcher:
             for step in self._state.unheard_above(last):
                 names = self._graph.handed_on(step)
                 self._exchange.places.update({n: self._graph.places[n] for n in names})
-                decisions = self._state.step_finished(NOBODY, step)
+                decisions = self._state.step_finished(step)
                 self.errands.put(NoteDone(step, {n: DataRef(n, None, 0) for n in names}))
                 self._follow(decisions)
 
@@ -305,10 +305,10 @@ class ClusterDispatcher:
         )
         self._journal.end(worker, failed, time(), failed=True)
         if fault.delay is not None:
-            self._state.step_retried(worker, fault.step)
+            self._state.step_retried(fault.step)
             self.errands.put(NoteFailed(failed, Retry(fault.step, fault.delay)))
             return
-        decisions = self._state.step_failed(worker, fault.step)
+        decisions = self._state.step_failed(fault.step)
         self.errands.put(NoteFailed(failed, given_up(decisions)))
         self._follow(decisions)
 
@@ -317,7 +317,7 @@ class ClusterDispatcher:
         if ran.failed:
             if ran.may_retry and self._may_retry_here(ran.step):
                 return
-            decisions = self._state.step_failed(PARENT, ran.step)
+            decisions = self._state.step_failed(ran.step)
             self.errands.put(NoteFailedHere(ran.step, given_up(decisions)))
             self._follow(decisions)
             return
@@ -326,7 +326,7 @@ class ClusterDispatcher:
             self._state.pin(s.index for s in plan.steps if not ran.unshareable.isdisjoint(s.inputs))
         self._refs.update(ran.outputs)
         self._journal.sizes.update({name: ref.size for name, ref in ran.outputs.items()})
-        decisions = self._state.step_finished(PARENT, ran.step)
+        decisions = self._state.step_finished(ran.step)
         self.errands.put(NoteDone(ran.step, {}))
         self._no_longer_wanted({ran.step})
         self._follow(decisions)
@@ -390,7 +390,7 @@ class ClusterDispatcher:
         else:
             if not isinstance(error, (StepFailed, KilledWorker)):  # which are told of as such
                 self.errands.put(NoteError(error))
-            self._follow(self._state.step_failed(PARENT, step))
+            self._follow(self._state.step_failed(step))
 
     def _kept(self) -> list[str]:
         """The in-memory data that the caller gets, as far as it is there."""

@@ -58,6 +58,9 @@ class Environment:
         Raises:
             ClusterError: If a worker has no prunner, or another version of it.
         """
+        if not self._client.nthreads():
+            self._logger.info("The cluster has no worker yet: the run begins with the first one.")
+            self._client.wait_for_workers(1)
         paths = kedro_internals.local_paths(catalog, book.datasets)
         findings = examine(self._client, self._told.package, self._told.source, paths)
         for text in warnings(findings, socket.gethostname()):

@@ -96,10 +96,10 @@ class Faults:
         self._journal.die(worker, step, time())
         decisions: list[ClusterDecision] = []
         if self._overdue[step] <= policy.retries and not self._state.stopping:
-            self._state.step_retried(worker, step)
+            self._state.step_retried(step)
             self._errands.put(NoteDeath(error, step, Retry(step, 0.0)))
         else:
-            decisions = self._state.step_failed(worker, step)
+            decisions = self._state.step_failed(step)
             self._errands.put(NoteDeath(error, step, given_up(decisions)))
             # Before the process ends: Dask would run it again.
             plugin = GiveUpPlugin(self._token, step)
@@ -123,7 +123,7 @@ class Faults:
             worker = self._worker_of(step)
             if self._workers.pid(worker) == died.pid:  # and not elsewhere by now
                 self._journal.die(worker, step, time())
-                self._state.step_retried(worker, step)
+                self._state.step_retried(step)
             error = self._death(step, died.pid, died.host, self._deaths.count(step), died.frames)
             self._errands.put(NoteDeath(error, step, Retry(step, 0.0)))
 
@@ -146,7 +146,7 @@ class Faults:
         if step is None:
             self._state.stop()
             return []
-        return self._state.step_failed(NOBODY, step)
+        return self._state.step_failed(step)
 
     def lose(self, status: str) -> None:
         """What this process waits for will never come."""
@@ -183,7 +183,7 @@ class Faults:
             "" if known is None else known.frames,
         )
         self._journal.die(worker, step, time())
-        decisions = self._state.step_failed(worker, step)
+        decisions = self._state.step_failed(step)
         self._errands.put(NoteDeath(error, step, given_up(decisions)))
         return decisions
 

@@ -84,9 +84,9 @@ class ClusterState:
         self.forget([w for w, other in self.running.items() if other == step])  # a worker has died
         self.running[worker] = step
 
-    def step_finished(self, worker: int, step: int) -> list[ClusterDecision]:
+    def step_finished(self, step: int) -> list[ClusterDecision]:
         """A step has ended well; what a cluster has made again changes nothing."""
-        self._end(worker, step)
+        self._end(step)
         if step in self.done or step in self.failed:
             return []
         self.done.add(step)
@@ -109,9 +109,9 @@ class ClusterState:
                 stack += self.plan.steps[each].parents
         return sorted(found)
 
-    def step_failed(self, worker: int, step: int) -> list[ClusterDecision]:
+    def step_failed(self, step: int) -> list[ClusterDecision]:
         """A step has failed for good."""
-        self._end(worker, step)
+        self._end(step)
         self.failed.add(step)
         self.done.discard(step)
         skipped = self._below(step)
@@ -121,9 +121,9 @@ class ClusterState:
         ready = [] if self.stopping else self._next_here()
         return [GiveUp(step, tuple(sorted(skipped))), *ready]
 
-    def step_retried(self, worker: int, step: int) -> None:
+    def step_retried(self, step: int) -> None:
         """A step has failed and will be tried again."""
-        self._end(worker, step)
+        self._end(step)
         self.waiting.add(step)
 
     def stop(self) -> None:
@@ -135,10 +135,10 @@ class ClusterState:
         for worker in workers:
             self.running.pop(worker, None)
 
-    def _end(self, worker: int, step: int) -> None:
+    def _end(self, step: int) -> None:
         self.waiting.discard(step)
-        if self.running.get(worker) == step:
-            del self.running[worker]
+        # Where it runs no more, a worker may have died that could not say so.
+        self.forget([worker for worker, other in self.running.items() if other == step])
 
     def _below(self, step: int) -> set[int]:
         """The steps that depend on one, and have not ended."""

@@ -83,9 +83,9 @@ class Cluster:
                 self.state.step_began(worker, step)
             if step in self.failing:
                 self.may_run = [*self.ran, *self.here]
-                self.follow(self.state.step_failed(worker, step))
+                self.follow(self.state.step_failed(step))
             else:
-                self.follow(self.state.step_finished(worker, step))
+                self.follow(self.state.step_finished(step))
 
 
 @given(plans(), st.integers())
@@ -137,9 +137,9 @@ def test_what_does_not_wait_for_the_main_process_goes_out_at_once():
     names = {state.plan.steps[s].name for s in out.steps}
     assert names == {"n000", "n003", "n004"}
     first = next(s.index for s in state.plan.steps if s.name == "n000")
-    start = next(d for d in state.step_finished(0, first) if isinstance(d, Start))
+    start = next(d for d in state.step_finished(first) if isinstance(d, Start))
     assert state.plan.steps[start.step].name == "n001"
-    decisions = state.step_finished(PARENT, start.step)
+    decisions = state.step_finished(start.step)
     (later,) = [d for d in decisions if isinstance(d, Submit)]
     assert [state.plan.steps[s].name for s in later.steps] == ["n002"]
 
@@ -148,10 +148,10 @@ def test_what_is_made_again_changes_nothing():
     state = ClusterState(plan_of([set(), {0}]))
     state.begin()
     state.step_began(0, 0)
-    assert state.step_finished(0, 0) == []
+    assert state.step_finished(0) == []
     state.step_began(1, 0)
     assert state.running == {1: 0}
-    assert state.step_finished(1, 0) == []
+    assert state.step_finished(0) == []
     assert state.done == {0}
     assert not state.running
 
@@ -168,7 +168,7 @@ def test_a_step_that_will_be_tried_again_waits():
     state = ClusterState(plan_of([set()]))
     state.begin()
     state.step_began(0, 0)
-    state.step_retried(0, 0)
+    state.step_retried(0)
     assert state.waiting == {0}
     assert not state.running
     state.step_began(1, 0)
@@ -180,7 +180,7 @@ def test_consumers_of_what_cannot_leave_the_main_process_stay_there():
     (start,) = state.begin()
     assert start == Start(0, PARENT)
     state.pin([1])
-    decisions = state.step_finished(PARENT, 0)
+    decisions = state.step_finished(0)
     assert Start(1, PARENT) in decisions
     assert not any(isinstance(d, Submit) for d in decisions)
 
@@ -190,7 +190,7 @@ def test_a_failed_step_is_told_with_what_it_leaves_out(keep_going):
     state = ClusterState(plan_of([set(), {0}, {1}]), keep_going)
     state.begin()
     state.step_began(0, 0)
-    (given_up,) = state.step_failed(0, 0)
+    (given_up,) = state.step_failed(0)
     assert given_up == GiveUp(0, (1, 2))
     assert state.finished
 
@@ -201,8 +201,8 @@ def test_what_nobody_has_told_of_above_a_step_that_dask_has_done():
     steps = {step.name: step.index for step in state.plan.steps}
     last = steps["n002"]
     assert state.unheard_above(last) == sorted(steps[name] for name in ("n000", "n001", "n002"))
-    state.step_finished(0, steps["n000"])
+    state.step_finished(steps["n000"])
     assert state.unheard_above(last) == sorted(steps[name] for name in ("n001", "n002"))
     for step in state.unheard_above(last):
-        state.step_finished(-2, step)
+        state.step_finished(step)
     assert state.unheard_above(last) == []
