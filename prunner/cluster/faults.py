@@ -130,7 +130,7 @@ class Faults:
     def note_failed_task(self, key: Key, future: Future) -> list[ClusterDecision]:
         """A task has failed; what nobody has told of by then is Dask's to tell."""
         error = future.exception(timeout=_PATIENCE)
-        if isinstance(error, StepFailed):
+        if isinstance(error, StepFailed) and self._is_known(error.args[0]):
             return []
         if isinstance(error, KilledWorker):
             return self._note_killed(future, error)
@@ -147,6 +147,9 @@ class Faults:
             self._state.stop()
             return []
         return self._state.step_failed(step)
+
+    def _is_known(self, step: int) -> bool:
+        return self._state.stopping or step in self._state.failed | self._state.skipped
 
     def lose(self, status: str) -> None:
         """What this process waits for will never come."""

@@ -163,7 +163,7 @@ def differences(here: Versions, workers: Mapping[str, Versions]) -> list[Differe
 
 
 def why_unusable(here: Versions, workers: Mapping[str, Versions]) -> str | None:
-    """Why a cluster cannot run anything: a worker without prunner, or with another one.
+    """Why a cluster cannot run anything: a worker without Kedro or prunner, or with another one.
 
     Args:
         here: Versions in this process.
@@ -177,6 +177,11 @@ def why_unusable(here: Versions, workers: Mapping[str, Versions]) -> str | None:
                 f"Worker {address} {what}, and this process has prunner {here['prunner']} "
                 f"(Python {there['python']} there, {here['python']} here). Install the same "
                 "version in the environment of the workers."
+            )
+        if here.get("kedro") and not there.get("kedro"):
+            return (
+                f"Worker {address} has no Kedro, and this process has Kedro {here['kedro']}. "
+                "Install it in the environment of the workers."
             )
     return None
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from prunner.cluster.messages import ClusterRun
 
 
+_GLANCE = 0.01  # seconds
+
+
 class RunPlugin(WorkerPlugin):  # type: ignore[misc]
     """What every worker has of a run.
 
@@ -49,9 +52,9 @@ class RunPlugin(WorkerPlugin):  # type: ignore[misc]
         from prunner.cluster.marks import leave_nothing
         from prunner.cluster.steps import leave, runs
 
-        leave(self.told.token)
-        runs.pop(self.told.token, None)
-        if not runs:
+        leave(self.told.token, worker)
+        runs.pop((self.told.token, worker.address), None)
+        if not any(address == worker.address for _, address in runs):
             leave_nothing(worker)
 
     def _set_up(self, worker: Any) -> None:
@@ -60,7 +63,7 @@ class RunPlugin(WorkerPlugin):  # type: ignore[misc]
             from prunner.cluster.steps import WorkerRun, runs
             from prunner.kedro_internals import copied
         run = WorkerRun(self.told, worker, is_inside)
-        runs[self.told.token] = run
+        runs[self.told.token, worker.address] = run
         run.tell_of_death()
         run.try_to_set_up()
         copied("", None)  # which looks for pandas, and is no part of the time of a node
@@ -81,8 +84,8 @@ class GiveUpPlugin(WorkerPlugin):  # type: ignore[misc]
 
     async def setup(self, worker: Worker) -> None:
         """Note the step."""
-        from prunner.cluster.steps import runs
+        from prunner.cluster.steps import run_of
 
-        while self._token not in runs:  # the run's own plugin is set up at the same time
-            await asyncio.sleep(0.01)
-        runs[self._token].given_up.add(self._step)
+        while (run := run_of(self._token, worker)) is None:
+            await asyncio.sleep(_GLANCE)  # the run's own plugin is set up at the same time
+        run.given_up.add(self._step)

@@ -1,4 +1,4 @@
-"""What the tasks of a run do in the workers of a cluster."""
+"""What the tasks of a run do in the workers of a cluster, and what the client asks of these."""
 
 from __future__ import annotations
 
@@ -8,58 +8,46 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from dask.sizeof import sizeof
 from distributed import get_worker, rejoin, secede
 from kedro.io import MemoryDataset
-from kedro.runner import Task
 
 from prunner import kedro_internals
-from prunner.bridge.failure import Failures
-from prunner.bridge.hooks import HookRelay
-from prunner.bridge.messages import HookCall, HookReply
 from prunner.bridge.packing import pack
-from prunner.bridge.phases import PhaseWatch
-from prunner.bridge.refs import DataRef
-from prunner.bridge.shelf import Shelf
 from prunner.bridge.worker_hooks import local_hook_manager
 from prunner.cluster import recorder
-from prunner.cluster.deadline import Deadline
-from prunner.cluster.held import HeldDataset
+from prunner.cluster.attempt import Attempt
 from prunner.cluster.lending import Lending
 from prunner.cluster.marks import marks_of
 from prunner.cluster.messages import (
-    Asked,
     Began,
     ClusterRun,
     Died,
     Refused,
-    StepDone,
     StepFailed,
     StepFault,
     StepPart,
 )
 from prunner.cluster.outbox import Outbox
 from prunner.cluster.parcel import Parcel, opened
-from prunner.cluster.questions import AbandonedError, Questions
+from prunner.cluster.questions import Questions
 from prunner.cluster.setting_up import slot
 from prunner.errors import DataTransferError
-from prunner.planning.policy import is_one_of
-from prunner.processes.book import PackedNode, datasets_of, unpack_node, unpickled
+from prunner.processes.book import unpickled
 
 if TYPE_CHECKING:
     from distributed import Worker
-    from kedro.pipeline.node import Node
 
 HOST = socket.gethostname()
 _WANTED = ("executing", "long-running")  # states of a task that runs, and is waited for
 _HANDED_OVER = 1.0  # seconds after which Dask surely holds what a step has made
 
-runs: dict[str, WorkerRun] = {}  # those that this process knows of
+# Those that this process knows of, by their token and the address of the worker: a process may have
+# several.
+runs: dict[tuple[str, str], WorkerRun] = {}
 
 
 def run_step(token: str, packed: bytes, *values: Any) -> Any:
@@ -77,7 +65,7 @@ def run_step(token: str, packed: bytes, *values: Any) -> Any:
         StepFailed: If the step has failed; the client knows why.
     """
     part = StepPart(*pickle.loads(packed))
-    run = runs.get(token)
+    run = runs.get((token, get_worker().address))
     if run is None:  # it has ended
         raise StepFailed(part.step)
     return run.run(part, values)
@@ -179,7 +167,7 @@ class WorkerRun:
             self.running[thread] = part.step
             self._marks.begin(self.told.token, part.step)
             self.outbox.add(Began(part.step, os.getpid(), HOST))
-            attempt = _Attempt(self, part)
+            attempt = Attempt(self, part)
             try:
                 answer = attempt.run(values, tries)
                 # Before the task's own end: the client hears of things in their order.
@@ -273,187 +261,31 @@ class WorkerRun:
             return str(error)
 
 
-class _Attempt:
-    """One try of one step.
-
-    Args:
-        run: The run.
-        part: The step.
-    """
-
-    def __init__(self, run: WorkerRun, part: StepPart) -> None:
-        self._run = run
-        self._part = part
-        self._asking = threading.Lock()
-        self._thread = threading.get_ident()
-        self._in_memory: dict[str, MemoryDataset] = {}
-        self._sizes: dict[str, int] = {}
-        self._failures = Failures()
-        self._shelf = Shelf(run.lending)
-        self._deadline = Deadline(run, part)
-        self._watch = PhaseWatch(_NoSaves(self._is_over))  # for what goes wrong before there is one
-
-    def run(self, values: Sequence[Any], tries: int) -> StepDone | StepFault:
-        """Run it.
-
-        Args:
-            values: What the task gets of others.
-            tries: Which try this is, from 1.
-
-        Returns:
-            What to tell the client.
-        """
-        began = perf_counter()
-        try:
-            self._execute(values)
-        except BaseException as error:
-            failure = self._failures.capture(error)
-            delay = self._delay(error, tries)
-            seconds, phase = perf_counter() - began, self._watch.phase
-            return StepFault(self._part.step, failure, phase, seconds, self._watch.times, delay)
-        finally:
-            self._shelf.clear()
-            self._run.forget_saved(self._part)
-        seconds = perf_counter() - began
-        return StepDone(self._part.step, seconds, self._watch.times, self._sizes)
-
-    def result(self) -> Any:
-        """The in-memory data that others need."""
-        values = tuple(
-            kedro_internals.memory_value(self._in_memory[name]) for name in self._part.outputs
-        )
-        parcels = tuple(Parcel(None if v is kedro_internals.NO_DATA else v) for v in values)
-        return parcels[0] if len(parcels) == 1 else parcels or None
-
-    def _execute(self, values: Sequence[Any]) -> None:
-        run, part = self._run, self._part
-        relay = HookRelay(run.told.hooks, self._ask, run.local_hooks())
-        self._watch = PhaseWatch(_NoSaves(self._is_over, relay))
-        relay.begin_step(part.step, self._shelf, self._failures, self._saved_so_far)
-        catalog = run.catalog()
-        node = self._node()
-        self._fill(catalog, node, values)
-        task = Task(
-            node=node,
-            catalog=catalog,
-            is_async=run.told.is_async,
-            hook_manager=self._watch,  # type: ignore[arg-type]
-            run_id=run.told.run_id,
-        )
-        with run.logs_of(node.name), self._deadline:
-            task.execute()
-        run.saved_here.update(node.outputs)
-        for name in part.outputs:
-            value = kedro_internals.memory_value(self._in_memory[name])
-            self._sizes[name] = sizeof(value)
-
-    def _node(self) -> Node:
-        packed = PackedNode(*self._part.node)
-        if packed.function is None:
-            node: Node = unpickled("the node", packed.rest)
-            return node
-        return unpack_node(packed, self._run.function(packed.function))
-
-    def _fill(self, catalog: Any, node: Node, values: Sequence[Any]) -> None:
-        """Put all datasets of the node into a catalog."""
-        part, run = self._part, self._run
-        data = self._data(values)
-        for name in datasets_of(node):
-            if name in part.in_memory:
-                dataset = HeldDataset(part.in_memory[name])
-                if name in data:
-                    dataset._data = data[name]
-                self._in_memory[name] = dataset
-                if name in node.outputs:
-                    run.saved[part.step, name] = dataset
-                kedro_internals.add_dataset(catalog, name, dataset)
-            elif name in part.datasets:
-                self._add_dataset(catalog, node, name)
-
-    def _data(self, values: Sequence[Any]) -> dict[str, Any]:
-        """The in-memory data that the node loads."""
-        found = {name: opened(packed) for name, packed in self._part.literals.items()}
-        for (name, position), value in zip(self._part.inputs, values, strict=False):
-            parcel: Parcel = value if position is None else value[position]
-            try:
-                found[name] = parcel.open()
-            except DataTransferError as error:
-                raise DataTransferError(f"in-memory dataset '{name}': {error}") from error
-        return found
-
-    def _add_dataset(self, catalog: Any, node: Node, name: str) -> None:
-        run = self._run
-        if name not in run.datasets:
-            run.datasets[name] = unpickled(f"dataset '{name}'", self._part.datasets[name])
-        kedro_internals.add_dataset(catalog, name, run.datasets[name])
-        if name in run.told.internal and name in node.inputs and name not in run.saved_here:
-            # Another process saved it: forget what was listed or resolved before that.
-            catalog.release(name)
-
-    def _saved_so_far(self) -> Mapping[str, DataRef]:
-        found = {}
-        for name in self._part.outputs:
-            value = kedro_internals.memory_value(self._in_memory[name])
-            if value is not kedro_internals.NO_DATA:
-                found[name] = DataRef(name, None, sizeof(value))
-        return found
-
-    def _ask(self, call: HookCall) -> HookReply:
-        with self._asking, self._deadline.paused():
-            reply = self._run.questions.ask(lambda number: Asked(number, call), self._thread)
-        return HookReply(*reply)
-
-    def _is_over(self) -> bool:
-        return self._run.is_over(self._thread)
-
-    def _delay(self, error: BaseException, tries: int) -> float | None:
-        policy = self._part.policy
-        if isinstance(error, AbandonedError) or tries > policy.retries:
-            return None
-        return policy.delay(tries) if is_one_of(error, policy.retry_on) else None
-
-
-class _NoSaves:
-    """The hooks of a step, before each of whose saves it is asked whether anybody wants it."""
-
-    def __init__(self, is_over: Callable[[], bool], relay: Any = None) -> None:
-        self._is_over = is_over
-        self._relay = relay
-
-    @property
-    def hook(self) -> _NoSaves:
-        return self
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        call: Callable[..., Any] = getattr(self._relay.hook, name)
-        if name != "before_dataset_saved":
-            return call
-
-        def unless_ended(**arguments: Any) -> Any:
-            if self._is_over():
-                raise AbandonedError
-            return call(**arguments)
-
-        return unless_ended
-
-
 # --- what the client calls in a worker --------------------------------------------------------
 
 
-def refusal_of(token: str) -> Refused | None:
+def run_of(token: str, worker: Worker) -> WorkerRun | None:
+    """A run as a worker knows it; ``None`` if it does not."""
+    return runs.get((token, worker.address))
+
+
+def refusal_of(token: str, dask_worker: Worker) -> Refused | None:
     """Why the project could not be set up here, ``None`` if it could."""
-    return runs[token].refused if token in runs else None
+    run = run_of(token, dask_worker)
+    return None if run is None else run.refused
 
 
-def answer(token: str, number: int, reply: Any) -> None:
-    """Answer a question of this process."""
-    if token in runs:
-        runs[token].questions.answer(number, reply)
+def answer(token: str, number: int, reply: Any, dask_worker: Worker) -> None:
+    """Answer a question of this worker."""
+    run = run_of(token, dask_worker)
+    if run is not None:
+        run.questions.answer(number, reply)
 
 
-def lend(token: str, path: str, step: int | None) -> bytes | str | None:
+def lend(token: str, path: str, step: int | None, dask_worker: Worker) -> bytes | str | None:
     """An object of a step that runs, for a hook."""
-    return runs[token].lend(path, step) if token in runs else None
+    run = run_of(token, dask_worker)
+    return None if run is None else run.lend(path, step)
 
 
 def fetch(key: Any, position: int | None, dask_worker: Worker) -> bytes | str | None:
@@ -468,16 +300,18 @@ def fetch(key: Any, position: int | None, dask_worker: Worker) -> bytes | str | 
         return str(error)
 
 
-def stop(token: str) -> tuple[tuple[int, int], ...]:
+def stop(token: str, dask_worker: Worker) -> tuple[tuple[int, int], ...]:
     """Let no other step begin; those that run, each behind its thread."""
-    if token not in runs:
+    run = run_of(token, dask_worker)
+    if run is None:
         return ()
-    runs[token].stopping.set()
-    return tuple(runs[token].running.items())
+    run.stopping.set()
+    return tuple(run.running.items())
 
 
-def leave(token: str) -> None:
+def leave(token: str, dask_worker: Worker) -> None:
     """Let nothing of the run be saved any more, and nobody wait for an answer."""
-    if token in runs:
-        runs[token].stopping.set()
-        runs[token].ended.set()
+    run = run_of(token, dask_worker)
+    if run is not None:
+        run.stopping.set()
+        run.ended.set()

@@ -230,8 +230,8 @@ def test_logs_and_hooks_of_workers_with_threads_belong_to_their_nodes(client, ca
 
 def test_threads_of_this_process_are_workers_too(caplog):
     with LocalCluster(
-        n_workers=1,
-        threads_per_worker=3,
+        n_workers=2,
+        threads_per_worker=2,
         processes=False,
         dashboard_address=None,
         scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
@@ -242,6 +242,8 @@ def test_threads_of_this_process_are_workers_too(caplog):
         assert run(cluster, steps, {"one": 1}) == {"sum": os.getpid() + 1}
         with pytest.raises(nodes.OrchardError):
             run(cluster, [node(nodes.fail, None, "bad", name="bad")])
+        many = [node(nodes.add, ["one", "two"], f"sum{n}", name=f"add{n}") for n in range(20)]
+        assert set(run(cluster, many, {"one": 1, "two": 2}).values()) == {3}
 
 
 # --- data -------------------------------------------------------------------------------------

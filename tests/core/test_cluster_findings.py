@@ -77,6 +77,8 @@ def test_a_worker_without_prunner_or_with_another_one_is_of_no_use():
     )
     other = why_unusable(HERE, {"b": HERE | {"prunner": "0.2"}})
     assert other is not None and other.startswith("Worker b has prunner 0.2, and this")
+    bare = why_unusable(HERE | {"kedro": "1.7"}, {"b": HERE})
+    assert bare is not None and bare.startswith("Worker b has no Kedro, and this process has Kedro")
 
 
 def test_source_that_is_missing_is_sent_and_other_source_is_told():
