@@ -371,10 +371,15 @@ class ClusterDispatcher:
             self.inbox.put(Fetched(step, None))
             return
 
+        # What is lost is made again, but not where the run stops.
+        patience = _PATIENCE if self._state.stopping else None
+
         def fetch() -> None:
             error = None
             try:
-                self._exchange.fetch(missing)
+                self._exchange.fetch(missing, patience)
+            except (StepFailed, KilledWorker) as caught:  # which are told of as such
+                error = None if step is None else caught
             except BaseException as caught:
                 error = caught
             self.inbox.put(Fetched(step, error))
@@ -398,10 +403,9 @@ class ClusterDispatcher:
         kept = [n for n in plan.kept_outputs & plan.in_memory if n in exchange.places]
         if self.is_complete:
             return kept
-        # A step says that it is done a moment before Dask has what it made; what was lost since
-        # will not be made again where the run stops.
-        there = {"finished"} if self._state.stopping else {"finished", "pending"}
-        return [n for n in kept if exchange.held[exchange.places[n].key].status in there]
+        # A step says that it is done a moment before Dask has what it made.
+        held = {name: exchange.held.get(exchange.places[name].key) for name in kept}
+        return [n for n, f in held.items() if f is not None and f.status in ("finished", "pending")]
 
     def _submit(self, batch: tuple[int, ...]) -> None:
         before = self._state.submitted | self._state.done
@@ -437,8 +441,12 @@ class ClusterDispatcher:
         self._look_what_runs()
         # Not cancel(): Dask's scheduler lets go of a client that cancels what tasks depend on which
         # nobody waits for.
-        held = self._exchange.held.items()
-        self._exchange.drop([key for key, future in held if future.status != "finished"])
+        running = set(self._state.running.values())
+        self._exchange.drop(
+            key
+            for key, future in list(self._exchange.held.items())
+            if future.status != "finished" and self._graph.step_of(key) not in running
+        )
 
     def _look_what_runs(self) -> None:
         """Of what ran when it was heard of last, some workers may be gone."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from distributed.utils import TimeoutError as DaskTimeoutError
+
 from prunner.bridge.hooks import StaysWithNode
 from prunner.bridge.packing import pack
 from prunner.bridge.refs import DataRef
@@ -91,17 +93,24 @@ class ClusterExchange:
         lent: bytes | str | None = self._call(steps.lend, self._token, path, None, worker=address)
         return lent
 
-    def fetch(self, datasets: Iterable[str]) -> None:
+    def fetch(self, datasets: Iterable[str], patience: float | None = None) -> None:
         """Load datasets that Dask keeps for this process; what is lost, it makes again.
 
         Whoever waits for that must not be the thread that answers hooks: nodes may run for it.
+
+        Args:
+            datasets: Their names.
+            patience: Seconds to wait for each, after which it is left out; ``None`` for no limit.
 
         Raises:
             Exception: What Dask says if it cannot.
         """
         for name in datasets:
             key, position = self.places[name]
-            value = self.held[key].result()
+            try:
+                value = self.held[key].result(timeout=patience)
+            except DaskTimeoutError:
+                continue
             parcel: Parcel = value if position is None else value[position]
             try:
                 self._fetched[name] = b"".join(parcel.packed())
