@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -113,6 +114,7 @@ def _local(options: ClusterOptions) -> Iterator[LocalCluster]:
         folder,
         dask.config.set({"temporary-directory": folder.name}),
         not_imported_by(_WORKERS),
+        environment_kept(),
         _quiet(),
     ):
         with LocalCluster(
@@ -126,6 +128,24 @@ def _local(options: ClusterOptions) -> Iterator[LocalCluster]:
             silence_logs=logging.CRITICAL,
         ) as cluster:
             yield cluster
+
+
+@contextlib.contextmanager
+def environment_kept() -> Iterator[None]:
+    """Within this context Dask may set variables of this process, for workers that it starts.
+
+    It does not take them back: what this process starts afterwards, such as the workers of
+    ``ParallelRunner``, would have ``OMP_NUM_THREADS=1``.
+    """
+    names = [*dask.config.get("distributed.nanny.pre-spawn-environ", {}), "PYTHONHASHSEED"]
+    before = {name: os.environ.get(name) for name in names}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 @contextlib.contextmanager

@@ -11,15 +11,15 @@ import pickle
 import queue
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from time import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from distributed import KilledWorker
 from distributed.utils import TimeoutError as DaskTimeoutError
 
 from prunner.bridge.messages import Failed, Finished, Printed
 from prunner.bridge.refs import DataRef
+from prunner.cluster.events import Due, Fetched, Heard, Settled
 from prunner.cluster.exchange import ClusterExchange
 from prunner.cluster.faults import Faults, Told, given_up
 from prunner.cluster.graph import Graph, Key
@@ -59,42 +59,6 @@ if TYPE_CHECKING:
 
 _PATIENCE = 1.0  # seconds for a message that may be on its way
 _GLANCE = 0.5  # seconds between two looks at what still runs, when nothing more is to start
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """A worker has said something."""
-
-    address: str
-    post: bytes
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """A task whose end this process waits for has ended, or never will."""
-
-    key: Key
-    status: str
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """The time has come to try a step of the main process again."""
-
-    step: int
-
-
-class Fetched(NamedTuple):
-    """Data is here that workers made, or will never be.
-
-    Attributes:
-        step: The step of the main process that it is for; ``None`` for the caller of the run.
-        error: Why it could not be had.
-    """
-
-    step: int | None
-    error: BaseException | None
 
 
 class ClusterDispatcher:
@@ -140,7 +104,6 @@ class ClusterDispatcher:
         self._journal.sizes.update({name: ref.size for name, ref in refs.items()})
         told = Told(state, journal, self.errands)
         self._faults = Faults(client, self.workers, graph, told, token=token, package=package)
-        self._wanted: dict[Key, set[int]] = {}
         self._unheard: set[int] = set()  # steps that Dask has done, and of which nobody has said so
         self._has_stopped = False
         self._is_fetching = False
@@ -328,7 +291,7 @@ class ClusterDispatcher:
         self._journal.sizes.update({name: ref.size for name, ref in ran.outputs.items()})
         decisions = self._state.step_finished(ran.step)
         self.errands.put(NoteDone(ran.step, {}))
-        self._no_longer_wanted({ran.step})
+        self._exchange.no_longer_wanted({ran.step})
         self._follow(decisions)
 
     def _may_retry_here(self, step: int) -> bool:
@@ -359,7 +322,7 @@ class ClusterDispatcher:
                     self._exchange.forget(dataset)
                     self.errands.put(ReleaseDataset(dataset))
                 case GiveUp(_, skipped):
-                    self._no_longer_wanted(set(skipped))
+                    self._exchange.no_longer_wanted(set(skipped))
 
     def _fetch(self, step: int | None, names: Iterable[str]) -> None:
         """Have data here before the calling thread asks for it.
@@ -410,26 +373,13 @@ class ClusterDispatcher:
     def _submit(self, batch: tuple[int, ...]) -> None:
         before = self._state.submitted | self._state.done
         made = self._graph.batch(batch, self._refs, self._exchange.held, before)
-        for key, wanting in made.wanted.items():
-            self._wanted.setdefault(key, set()).update(wanting)
         for key, future in submit(self._client, made).items():
-            self._exchange.held[key] = future
+            self._exchange.hold(key, future, made.wanted[key])
             future.add_done_callback(self._note_end)
-        self._no_longer_wanted(set(batch))
+        self._exchange.no_longer_wanted(set(batch))
 
     def _note_end(self, future: Future) -> None:
         self.inbox.put(Settled(future.key, future.status))
-
-    def _no_longer_wanted(self, ended: set[int]) -> None:
-        """Steps have gone out, or ended: what was kept for them is not needed here any more."""
-        dropped = []
-        for key, wanting in list(self._wanted.items()):
-            if not wanting.isdisjoint(ended):
-                wanting -= ended
-                if not wanting:
-                    dropped.append(key)
-                    del self._wanted[key]
-        self._exchange.drop(dropped)
 
     # --- the end ------------------------------------------------------------------------------
 

@@ -39,6 +39,7 @@ class ClusterExchange:
 
     def __init__(self, client: Client, token: str, makers: Mapping[str, int]) -> None:
         self.held: dict[Key, Future] = {}  # what Dask keeps for this process
+        self._wanted: dict[Key, set[int]] = {}  # for which steps
         self.places: dict[str, Place] = {}  # of the datasets of steps that are done
         self._client = client
         self._token = token
@@ -149,9 +150,31 @@ class ClusterExchange:
             future.release()
         self.held.clear()
 
+    def hold(self, key: Key, future: Future, wanting: Iterable[int]) -> None:
+        """Let Dask keep what a task makes.
+
+        Args:
+            key: The task.
+            future: Dask's future of it.
+            wanting: The steps that it is kept for, ``CLIENT`` among them.
+        """
+        self.held[key] = future
+        self._wanted.setdefault(key, set()).update(wanting)
+
+    def no_longer_wanted(self, ended: set[int]) -> None:
+        """Steps have gone out, or ended: what was kept for them is not needed here any more."""
+        dropped = []
+        for key, wanting in self._wanted.items():
+            if not wanting.isdisjoint(ended):
+                wanting -= ended
+                if not wanting:
+                    dropped.append(key)
+        self.drop(dropped)
+
     def drop(self, keys: Iterable[Key]) -> None:
         """Let go of some of it."""
         for key in keys:
+            self._wanted.pop(key, None)
             future = self.held.pop(key, None)
             if future is not None:
                 future.release()

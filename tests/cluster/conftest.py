@@ -1,24 +1,31 @@
 from __future__ import annotations
 
 import gc
+import logging
 
 import pytest
 from distributed import Client, LocalCluster
 
+from prunner.cluster.connection import environment_kept
 from tests.cluster.processes import Cluster, meeting
 
 
 @pytest.fixture(scope="module")
 def cluster():
     """A cluster that the tests of a file share, and that is not prunner's."""
-    with LocalCluster(
-        n_workers=2,
-        threads_per_worker=1,
-        dashboard_address=None,
-        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
-        silence_logs=50,
-    ) as cluster:
-        yield cluster
+    logger = logging.getLogger("distributed")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # what its scheduler logs is not of the run
+    with environment_kept():
+        with LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+            silence_logs=50,
+        ) as cluster:
+            yield cluster
+    logger.setLevel(level)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from kedro.pipeline import node, pipeline
 from prunner import DaskRunner
 from prunner.errors import PipelineFailed
 from tests.cluster import nodes
-from tests.cluster.processes import plugins_of_runs, wait_until_nothing_is_held
+from tests.cluster.processes import Guest, meeting, plugins_of_runs, wait_until_nothing_is_held
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -244,6 +244,40 @@ def test_threads_of_this_process_are_workers_too(caplog):
             run(cluster, [node(nodes.fail, None, "bad", name="bad")])
         many = [node(nodes.add, ["one", "two"], f"sum{n}", name=f"add{n}") for n in range(20)]
         assert set(run(cluster, many, {"one": 1, "two": 2}).values()) == {3}
+
+
+def test_what_a_node_in_flight_makes_counts_where_a_run_stops(client):
+    """It is told to go on by the hook of the node that fails."""
+
+    guests: dict[str, Guest] = {}
+
+    class Release:
+        @hook_impl
+        def on_node_error(self) -> None:
+            guests["in flight"].go_on()
+
+    def let_fail() -> None:
+        guests.update({guest.name: guest for guest in (place.next(), place.next())})
+        guests[""].go_on()
+
+    manager = _create_hook_manager()
+    manager.register(Release())
+    with meeting() as place:
+        thread = threading.Thread(target=let_fail)
+        thread.start()
+        inputs: dict[str, Any] = {
+            "address": MemoryDataset(place.address),
+            "name": MemoryDataset("in flight"),
+        }
+        catalog = DataCatalog(inputs)
+        steps = [
+            node(nodes.fail_late, "address", "bad", name="bad"),
+            node(nodes.wait, ["address", "name"], "good", name="good"),
+        ]
+        with pytest.raises(nodes.OrchardError):
+            DaskRunner(client=client).run(pipeline(steps), catalog, manager)
+        thread.join()
+        assert catalog.load("good") == guests["in flight"].pid
 
 
 # --- data -------------------------------------------------------------------------------------

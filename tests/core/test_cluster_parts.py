@@ -15,6 +15,7 @@ import pytest
 from dask.sizeof import sizeof
 
 from prunner import DaskRunner, OptionError
+from prunner.cluster.connection import environment_kept
 from prunner.cluster.deaths import Deaths
 from prunner.cluster.findings import differences
 from prunner.cluster.marks import Left, Marks
@@ -237,6 +238,20 @@ def test_without_a_nanny_nothing_is_written(worker, tmp_path):
     worker.nanny = None
     Marks(worker).begin("t", 1)
     assert [path.name for path in tmp_path.iterdir()] == ["worker"]
+
+
+# --- environment ------------------------------------------------------------------------------
+
+
+def test_variables_that_dask_sets_are_taken_back(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    monkeypatch.setenv("OWN", "before")
+    with environment_kept():
+        os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", OWN="set by a hook")
+    assert os.environ["OMP_NUM_THREADS"] == "3"
+    assert "MKL_NUM_THREADS" not in os.environ
+    assert os.environ["OWN"] == "set by a hook"
 
 
 # --- options ----------------------------------------------------------------------------------
