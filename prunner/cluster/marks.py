@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import mmap
 import os
 import threading
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from distributed import Worker
 
 _MOST = 20_000  # characters
+_SIZE = 1 << 16  # bytes: notes of some thousand threads
 
 
 class Left(NamedTuple):
@@ -44,7 +46,7 @@ class Marks:
     def __init__(self, worker: Worker) -> None:
         self._lock = threading.Lock()
         self._running: dict[int, tuple[str, int]] = {}  # by thread
-        self._file: int | None = None
+        self._map: mmap.mmap | None = None
         self.left: Left | None = None
         self._paths: tuple[Path, ...] = ()
         self._crash: IO[str] | None = None
@@ -57,8 +59,7 @@ class Marks:
         self._paths = notes, crash
         with contextlib.suppress(OSError):
             self.left = _read(notes, crash)
-            flags = os.O_CREAT | os.O_RDWR | os.O_TRUNC | getattr(os, "O_BINARY", 0)
-            self._file = os.open(notes, flags, 0o600)
+            self._map = _mapped(notes)
             if not faulthandler.is_enabled():
                 self._crash = crash.open("w", encoding="utf-8")
                 faulthandler.enable(self._crash, all_threads=False)
@@ -83,28 +84,37 @@ class Marks:
                 faulthandler.disable()
                 self._crash.close()  # Windows removes no file that is open
                 self._crash = None
-            if self._file is not None:
-                os.close(self._file)
-                self._file = None
+            if self._map is not None:
+                self._map.close()
+                self._map = None
         for path in self._paths:
             with contextlib.suppress(OSError):
                 path.unlink()
 
     def _write(self) -> None:
-        if self._file is None:
+        if self._map is None:
             return
         lines = [str(os.getpid()), *(f"{token} {step}" for token, step in self._running.values())]
         # A line alone ends what counts: what stood there before may have been longer.
         text = "\n".join([*lines, ".", ""]).encode()
-        with contextlib.suppress(OSError):
-            os.lseek(self._file, 0, os.SEEK_SET)
-            os.write(self._file, text)
+        if len(text) <= _SIZE:
+            self._map[: len(text)] = text
+
+
+def _mapped(path: Path) -> mmap.mmap:
+    """A file in memory: it is there when its process is not, and two notes for a step are quick."""
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_BINARY", 0), 0o600)
+    try:
+        os.ftruncate(descriptor, _SIZE)
+        return mmap.mmap(descriptor, _SIZE)
+    finally:
+        os.close(descriptor)
 
 
 def _read(notes: Path, crash: Path) -> Left | None:
     """What a former process has written, if there was one."""
     try:
-        lines = notes.read_text(encoding="utf-8").splitlines()
+        lines = notes.read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return None
     if "." not in lines:

@@ -91,7 +91,9 @@ def levels_for_workers(levels: LogLevels) -> LogLevels:
 def apply(levels: LogLevels) -> None:
     """Let the loggers of this process let through what the client wants."""
     for name, level in levels.levels.items():
-        logging.getLogger(name).setLevel(level)
+        logger = logging.getLogger(name)
+        if logger.level != level:  # else each logger would forget what it lets through
+            logger.setLevel(level)
     if levels.warnings:
         logging.captureWarnings(True)
 
