@@ -60,6 +60,21 @@ def check_policy(
     return {name: _CHECKS[name](value, name + where) for name, value in options.items()}
 
 
+def check_defaults(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Check the options about nodes that fail among the arguments of a runner.
+
+    Args:
+        arguments: All arguments, by name.
+
+    Returns:
+        Those options, as ``StepPolicy`` takes them.
+
+    Raises:
+        OptionError: If one of them has a value that cannot be used.
+    """
+    return check_policy({name: arguments[name] for name in _NAMES})
+
+
 def check_node_options(node_options: Any, has_resources: bool = False) -> dict[str, dict[str, Any]]:
     """Check the options of single nodes and tags.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from prunner import kedro_internals
 from prunner.errors import WorkerStartError
 from prunner.interrupts import Interrupts
-from prunner.node_options import check_node_options, check_on_error, check_policy
+from prunner.node_options import check_defaults, check_node_options, check_on_error
 from prunner.options import (
     DEFAULT_IDLE_TIMEOUT,
     RunOptions,
@@ -116,7 +116,8 @@ class ParallelRunner(PlannedRunner):
         memory_mode: str = "hold",
         progress: bool | None = None,
     ) -> None:
-        super().__init__(check_is_async(is_async), locals())
+        given = locals()
+        super().__init__(check_is_async(is_async), given)
         self._options = RunOptions(
             max_workers=check_max_workers(max_workers),
             is_async=is_async,
@@ -125,15 +126,7 @@ class ParallelRunner(PlannedRunner):
             threads_per_worker=check_threads(threads_per_worker),
             idle_timeout=check_idle_timeout(idle_timeout),
             keep_going=check_on_error(on_error) == "continue",
-            on_failure=check_policy(
-                {
-                    "retries": retries,
-                    "retry_on": retry_on,
-                    "retry_delay": retry_delay,
-                    "retry_backoff": retry_backoff,
-                    "timeout": timeout,
-                }
-            ),
+            on_failure=check_defaults(given),
             node_options=check_node_options(node_options),
             memory=check_memory(memory_limit, memory_mode),
             progress=check_progress(progress),

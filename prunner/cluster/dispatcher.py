@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from distributed import KilledWorker
 from distributed.utils import TimeoutError as DaskTimeoutError
 
-from prunner.bridge.messages import Failed, Finished, Printed
+from prunner.bridge.messages import Failed, Finished
 from prunner.bridge.refs import DataRef
 from prunner.cluster.events import Due, Fetched, Heard, Settled
 from prunner.cluster.exchange import ClusterExchange
@@ -215,8 +215,6 @@ class ClusterDispatcher:
                 self._fail(address, worker, message)
             case dict():  # a log record
                 self.errands.put(HandleLog(worker, message))
-            case Printed():
-                self.errands.put(message)
             case Asked(number, call):
                 self.workers.note_question(worker, number)
                 self.errands.put(AnswerHook(worker, call))

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from prunner.errors import OptionError
-from prunner.node_options import check_seconds_or_none
-from prunner.options import check_max_workers
 from prunner.planning.policy import NO_POLICY, MemoryPolicy
 
 
@@ -104,20 +102,6 @@ def check_upload(upload_project: Any) -> bool | None:
     if upload_project is not None and not isinstance(upload_project, bool):
         raise OptionError(f"upload_project must be True, False or None, not {upload_project!r}.")
     return upload_project
-
-
-def check_connect_timeout(connect_timeout: Any) -> float | None:
-    """Check how long to wait for the scheduler.
-
-    Raises:
-        OptionError: If it is not a number of seconds above 0, or ``None``.
-    """
-    return check_seconds_or_none(connect_timeout, "connect_timeout")
-
-
-def check_workers(max_workers: Any) -> int:
-    """How many processes the cluster has that is made for a run."""
-    return check_max_workers(max_workers)
 
 
 def _path(scheduler_file: Any) -> str | None:

@@ -14,13 +14,16 @@ except ImportError as missing:
 
 from prunner.cluster.options import (
     ClusterOptions,
-    check_connect_timeout,
     check_target,
     check_upload,
-    check_workers,
 )
-from prunner.node_options import check_node_options, check_on_error, check_policy
-from prunner.options import check_is_async, check_progress, check_worker_hooks
+from prunner.node_options import (
+    check_defaults,
+    check_node_options,
+    check_on_error,
+    check_seconds_or_none,
+)
+from prunner.options import check_is_async, check_max_workers, check_progress, check_worker_hooks
 from prunner.planned_runner import PlannedRunner
 
 if TYPE_CHECKING:
@@ -106,25 +109,18 @@ class DaskRunner(PlannedRunner):
         node_options: Mapping[str, Any] | None = None,
         progress: bool | None = None,
     ) -> None:
-        super().__init__(check_is_async(is_async), locals())
+        given = locals()
+        super().__init__(check_is_async(is_async), given)
         target = check_target(address, scheduler_file, client, cluster, max_workers)
         self._options = ClusterOptions(
             *target,
-            max_workers=check_workers(max_workers),
+            max_workers=check_max_workers(max_workers),
             upload_project=check_upload(upload_project),
-            connect_timeout=check_connect_timeout(connect_timeout),
+            connect_timeout=check_seconds_or_none(connect_timeout, "connect_timeout"),
             is_async=is_async,
             worker_hooks=check_worker_hooks(worker_hooks),
             keep_going=check_on_error(on_error) == "continue",
-            on_failure=check_policy(
-                {
-                    "retries": retries,
-                    "retry_on": retry_on,
-                    "retry_delay": retry_delay,
-                    "retry_backoff": retry_backoff,
-                    "timeout": timeout,
-                }
-            ),
+            on_failure=check_defaults(given),
             node_options=check_node_options(node_options, has_resources=True),
             progress=check_progress(progress),
         )

@@ -9,7 +9,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from distributed import get_worker, rejoin, secede
@@ -33,6 +33,7 @@ from prunner.cluster.messages import (
 )
 from prunner.cluster.outbox import Outbox
 from prunner.cluster.parcel import Parcel, opened
+from prunner.cluster.plugin import given_up
 from prunner.cluster.questions import Questions
 from prunner.cluster.setting_up import slot
 from prunner.errors import DataTransferError
@@ -95,7 +96,6 @@ class WorkerRun:
         self.saved: dict[tuple[int, str], MemoryDataset] = {}  # by steps that still run
         self.ended = threading.Event()  # nobody wants to hear of the run any more
         self.stopping = threading.Event()  # no other step is to begin
-        self.given_up: set[int] = set()
         self.refused: Refused | None = None
         self.saved_here: set[str] = set()
         self.datasets: dict[str, Any] = {}
@@ -125,15 +125,21 @@ class WorkerRun:
             recorder.apply(told.levels)
             yield
 
-    def try_to_set_up(self) -> Refused | None:
-        """Set up the project, and say what went wrong."""
+    def try_to_set_up(self) -> None:
+        """Set up the project; what goes wrong is in ``refused``."""
+        with ExitStack() as stack:
+            self._enter(stack)
+
+    def _enter(self, stack: ExitStack) -> bool:
+        """Set up the process until the end of a stack; False if that is not possible."""
         try:
-            with self.set_up():
-                self.refused = None
+            stack.enter_context(self.set_up())
         except BaseException as error:
             cause, details = f"{type(error).__name__}: {error}", traceback.format_exc()
             self.refused = Refused(HOST, sys.version.split()[0], cause, details)
-        return self.refused
+            return False
+        self.refused = None
+        return True
 
     def run(self, part: StepPart, values: Sequence[Any]) -> Any:
         """Run a step, again and again if its policy says so."""
@@ -157,12 +163,11 @@ class WorkerRun:
 
     def _try(self, part: StepPart, values: Sequence[Any], tries: int) -> Any:
         """Try a step once; its result, and what went wrong."""
-        refusal = self.try_to_set_up()  # quick where it has been set up before
-        if refusal is not None:
-            self.outbox.add(refusal)
-            self.outbox.flush()
-            raise StepFailed(part.step)
-        with self.set_up():
+        with ExitStack() as stack:
+            if not self._enter(stack):
+                self.outbox.add(self.refused)
+                self.outbox.flush()
+                raise StepFailed(part.step)
             thread = threading.get_ident()
             self.running[thread] = part.step
             self._marks.begin(self.told.token, part.step)
@@ -191,7 +196,7 @@ class WorkerRun:
             rejoin()
 
     def _is_given_up(self, step: int) -> bool:
-        return self.stopping.is_set() or step in self.given_up
+        return self.stopping.is_set() or (self.told.token, step) in given_up
 
     def is_over(self, thread: int) -> bool:
         """True if nobody waits any more for the step that a thread runs."""
